@@ -1,0 +1,1 @@
+"""What runs on a device: its step in a round, and (later) the client that apps embed."""

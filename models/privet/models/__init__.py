@@ -1,0 +1,1 @@
+"""Preference models: one file each, with the device's half and the server's half side by side."""

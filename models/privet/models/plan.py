@@ -1,0 +1,172 @@
+"""The plan: all public constants of a run, fixed and hashed before it starts."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from privet.privacy.accounting.accountants import check_delta
+from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
+from privet.privacy.accounting.gaussian import gaussian_mu
+from privet.privacy.encoding import Encoding
+from privet.privacy.errors import InputError, PrivacyError
+from privet.privacy.ledger import canonical
+
+PLAN_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicFacts:
+    """All that a model may know when it lays out its steps. Nothing here is about any one user.
+
+    Attributes:
+        devices: Number of devices, at least 2.
+        items: Size of the catalogue, at least 2.
+        epsilon: Target, above 0; infinity for no privacy.
+        delta: Target, in (0, 1), at most 1 / devices.
+        trust: Who adds noise.
+        min_survivors: Fewest devices that a sum may have; all of them if not given.
+        colluders: Devices assumed to reveal their noise shares.
+
+    Raises:
+        InputError: A value out of its range.
+        PrivacyError: Delta above 1 / devices, or as many colluders as survivors.
+    """
+
+    devices: int
+    items: int
+    epsilon: float
+    delta: float
+    trust: Trust
+    min_survivors: int = 0
+    colluders: int = 1
+
+    def __post_init__(self) -> None:
+        """Check every range, and set the default of ``min_survivors``."""
+        if self.devices < 2 or self.items < 2:
+            raise InputError(
+                f"A federation needs at least 2 users and 2 items, found {self.devices} users "
+                f"and {self.items} items."
+            )
+        if not self.epsilon > 0:
+            raise InputError(
+                f"Expected epsilon > 0 or inf, found {self.epsilon}. Smaller is more private; "
+                "inf is without privacy."
+            )
+        check_delta(self.delta)
+        if self.delta > 1 / self.devices and math.isfinite(self.epsilon):
+            raise PrivacyError(
+                f"Delta {self.delta} is above 1/users = {1 / self.devices:.3g}: it would allow "
+                "publishing a whole user. Use a smaller delta."
+            )
+        if self.min_survivors == 0:
+            object.__setattr__(self, "min_survivors", self.devices)
+        if not 0 <= self.colluders < self.min_survivors <= self.devices:
+            raise PrivacyError(
+                f"Expected 0 <= colluders < min_survivors <= devices, found {self.colluders}, "
+                f"{self.min_survivors} and {self.devices}."
+            )
+
+    @property
+    def mu(self) -> float:
+        """The Gaussian privacy parameter of the target; infinite without privacy."""
+        return gaussian_mu(self.epsilon, self.delta)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One sum that a model needs, as the model asks for it.
+
+    Attributes:
+        name: Distinct within the model.
+        dimension: Length of a device's vector.
+        l2_clip_norm: Bound on its norm.
+        nonnegative: Whether it has no negative entries.
+        budget_share: Share of the run's mu squared; shares of all steps sum to 1.
+    """
+
+    name: str
+    dimension: int
+    l2_clip_norm: float = 1.0
+    nonnegative: bool = False
+    budget_share: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepPlan:
+    """A step with its encoding and noise.
+
+    Attributes:
+        step: What the model asked for.
+        encoding: Integer encoding of its vectors.
+        terms: What the release is charged in the worst case: with the fewest survivors.
+    """
+
+    step: Step
+    encoding: Encoding
+    terms: ReleaseTerms
+
+    @property
+    def name(self) -> str:
+        """Of the step."""
+        return self.step.name
+
+    @property
+    def upload_bytes(self) -> int:
+        """What a device uploads in this step, whatever its history."""
+        return 4 * self.encoding.dimension
+
+    def noise_std(self, survivors: int) -> float:
+        """Standard deviation of the noise in each coordinate of the decoded sum."""
+        terms = self.terms
+        integer = terms.noise_multiplier * terms.l2_bound
+        return math.sqrt(integer**2 + terms.share_variance * survivors) / self.encoding.scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All public constants of a run.
+
+    Attributes:
+        model: Name of the model.
+        parameters: Its hyper-parameters.
+        facts: What is public about the federation.
+        steps: In order.
+        catalogue_hash: Version of the catalogue.
+        data_hash: Of the simulated devices' data, so that a resumed simulation continues on the
+            same; empty in a deployment, where nobody can know it.
+        seeded_noise: True if noise follows from a seed: NOT PRIVATE.
+    """
+
+    model: str
+    parameters: Mapping[str, Any]
+    facts: PublicFacts
+    steps: tuple[StepPlan, ...]
+    catalogue_hash: str
+    data_hash: str = ""
+    seeded_noise: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        body = asdict(self)
+        body["version"] = PLAN_VERSION
+        body["facts"]["trust"] = str(self.facts.trust)
+        body["facts"]["epsilon"] = _finite(self.facts.epsilon)
+        for step in body["steps"]:
+            step["terms"]["trust"] = str(self.facts.trust)
+        return body
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        return hashlib.sha256(canonical(self.to_dict()).encode()).hexdigest()
+
+    @property
+    def upload_bytes(self) -> int:
+        """What a device uploads in the whole run."""
+        return sum(step.upload_bytes for step in self.steps)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

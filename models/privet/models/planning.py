@@ -1,0 +1,124 @@
+"""From (epsilon, delta) to noise: lay out a model's steps and calibrate them, on the private side.
+
+A person gives epsilon, delta and trust; nobody is asked for a noise multiplier.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from privet.models.model import Model
+from privet.models.plan import Plan, PublicFacts, Step, StepPlan
+from privet.privacy.accounting.accountants import claimed_epsilon
+from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
+from privet.privacy.contribution import sensitivity
+from privet.privacy.encoding import choose_encoding
+from privet.privacy.errors import PrivacyError
+
+_TOLERANCE = 1e-5
+
+
+def make_plan(
+    model: Model,
+    facts: PublicFacts,
+    *,
+    catalogue_hash: str,
+    data_hash: str = "",
+    seeded_noise: bool = False,
+) -> Plan:
+    """Lay out and calibrate a run.
+
+    Args:
+        model: Whose steps to plan.
+        facts: What is public, the privacy target among it.
+        catalogue_hash: Version of the catalogue.
+        data_hash: Of the simulated data, if any.
+        seeded_noise: Whether noise is to follow from a seed (NOT PRIVATE).
+
+    Raises:
+        PrivacyError: The model does not support the trust, or its budget shares do not sum to 1.
+    """
+    if facts.trust not in model.trusts:
+        raise PrivacyError(
+            f"Model {model.name} does not support trust {facts.trust}: a single device's vector "
+            f"would drown in its own noise. It supports: {', '.join(sorted(model.trusts))}."
+        )
+    steps = tuple(model.steps(facts))
+    shares = sum(step.budget_share for step in steps)
+    if not math.isclose(shares, 1.0, rel_tol=1e-9) or min(s.budget_share for s in steps) <= 0:
+        raise PrivacyError(f"The budget shares of {model.name}'s steps sum to {shares}, not 1.")
+    return Plan(
+        model=model.name,
+        parameters=asdict(model),  # type: ignore[call-overload]
+        facts=facts,
+        steps=calibrate(steps, facts),
+        catalogue_hash=catalogue_hash,
+        data_hash=data_hash,
+        seeded_noise=seeded_noise,
+    )
+
+
+def calibrate(steps: Sequence[Step], facts: PublicFacts) -> tuple[StepPlan, ...]:
+    """Least noise under which all steps together stay within epsilon, found from above.
+
+    Formal Guarantees:
+        The claimed epsilon of the returned plans, with the fewest survivors and the most
+        colluders, is at most ``facts.epsilon``.
+    """
+    mu = facts.mu
+    plans = _with_mu(steps, facts, mu)
+    if math.isinf(mu) or _epsilon(plans, facts) <= facts.epsilon:
+        return plans
+    low, high = mu / 2, mu
+    while _epsilon(_with_mu(steps, facts, low), facts) > facts.epsilon:
+        low, high = low / 2, low
+    while high - low > _TOLERANCE * high:
+        middle = (low + high) / 2
+        over = _epsilon(_with_mu(steps, facts, middle), facts) > facts.epsilon
+        low, high = (low, middle) if over else (middle, high)
+    return _with_mu(steps, facts, low)
+
+
+def _epsilon(plans: Sequence[StepPlan], facts: PublicFacts) -> float:
+    return claimed_epsilon([plan.terms.worst_case() for plan in plans], facts.delta)
+
+
+def _with_mu(steps: Sequence[Step], facts: PublicFacts, mu: float) -> tuple[StepPlan, ...]:
+    return tuple(_plan_step(step, facts, mu) for step in steps)
+
+
+def _plan_step(step: Step, facts: PublicFacts, mu: float) -> StepPlan:
+    """One step whose release alone has ``mu * sqrt(budget_share)``, in the worst case."""
+    multiplier = 0.0 if math.isinf(mu) else 1 / (mu * math.sqrt(step.budget_share))
+    shares_counted = facts.min_survivors - max(1, facts.colluders)
+    if multiplier and facts.trust is Trust.SECURE_AGGREGATION and shares_counted < 1:
+        raise PrivacyError(
+            f"With {facts.min_survivors} survivors and {facts.colluders} colluders no noise is "
+            "left that an adversary does not know: more devices are needed."
+        )
+    relation = facts.trust.relation
+    distance = sensitivity(1.0, relation, nonnegative=step.nonnegative)
+    variance = {  # of one device's share, in units of the squared bound
+        Trust.CENTRAL: 0.0,
+        Trust.SECURE_AGGREGATION: multiplier**2 / max(shares_counted, 1),
+        Trust.LOCAL: (multiplier * distance) ** 2,
+    }[facts.trust]
+    total = math.sqrt(variance * facts.devices) if variance else multiplier
+    encoding = choose_encoding(
+        dimension=step.dimension,
+        l2_clip_norm=step.l2_clip_norm,
+        devices=facts.devices,
+        noise_multiplier=total,
+    )
+    terms = ReleaseTerms(
+        trust=facts.trust,
+        dimension=step.dimension,
+        l2_bound=encoding.l2_bound,
+        l1_bound=encoding.l1_bound,
+        nonnegative=step.nonnegative,
+        noise_multiplier=multiplier if facts.trust is Trust.CENTRAL else 0.0,
+        share_variance=variance * encoding.l2_bound**2,
+        survivors=facts.min_survivors,
+        colluders=facts.colluders,
+    )
+    return StepPlan(step=step, encoding=encoding, terms=terms)

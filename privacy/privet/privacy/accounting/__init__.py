@@ -1,0 +1,1 @@
+"""Events (what happened) apart from accountants (what it costs)."""

@@ -1,0 +1,1 @@
+"""What may leave a device: the egress policy and the one gate."""

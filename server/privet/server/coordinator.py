@@ -1,0 +1,250 @@
+"""The server's loop: ask the ledger, run the fleet, apply the update, checkpoint."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from privet.models.model import Model, Release, SharedState, state_hash
+from privet.models.plan import Plan, StepPlan
+from privet.privacy.accounting.accountants import claimed_epsilon
+from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
+from privet.privacy.encoding import decode, wrap
+from privet.privacy.errors import BudgetError, IntegrityError, PrivacyError
+from privet.privacy.ledger import Charge, EntryKind, charges, closed_steps
+from privet.privacy.randomness import Randomness
+from privet.privacy.samplers import sample_rounded_gaussian
+from privet.server.fleet import Aggregate, Fleet, Round
+from privet.server.storage import RunStore
+
+
+class Phase(StrEnum):
+    """The moments of a round, in order; a crash may come between any two."""
+
+    ALLOWED = "allowed"
+    COLLECTED = "collected"
+    CHARGED = "charged"
+    SUMMED = "summed"
+    UPDATED = "updated"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run is, for whoever watches.
+
+    Attributes:
+        phase: Just reached.
+        step: Name of the step.
+        index: Of the step, from 0.
+        steps: Number of steps.
+        epsilon_spent: In the worst case over adversaries, by the ledger.
+        budget: The limit.
+        seconds: Since the run or its resumption began.
+    """
+
+    phase: Phase
+    step: str
+    index: int
+    steps: int
+    epsilon_spent: float
+    budget: float
+    seconds: float
+
+
+Observer = Callable[[Progress], None]
+
+
+class Coordinator:
+    """Runs a plan over a fleet, durably.
+
+    Args:
+        model: Whose server half runs.
+        plan: Its public constants.
+        fleet: The devices.
+        store: The run's ledger and checkpoint.
+        randomness: For the server's own noise under central trust.
+        repeatable: True if repeating an interrupted release gives the very same release, noise
+            included: then it is one release and is charged once.
+        observer: Called at each phase.
+
+    Raises:
+        IntegrityError: The store belongs to another plan.
+
+    Formal Guarantees:
+        A charge is durable before the sum that it pays for can be learnt. A release whose worst
+        case would bring the total above the budget is not run. Charges are never removed; a
+        release left open by a crash stays charged, and its repeat with fresh noise is charged
+        again.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Model,
+        plan: Plan,
+        fleet: Fleet,
+        store: RunStore,
+        randomness: Randomness,
+        repeatable: bool,
+        budget: float | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        """Record the plan in a new ledger, or check that the ledger is this plan's."""
+        self._model, self._plan, self._fleet = model, plan, fleet
+        self._store, self._randomness, self._repeatable = store, randomness, repeatable
+        self._observer = observer or (lambda _: None)
+        self._started = time.monotonic()
+        self._open_ledger(budget)
+
+    def _open_ledger(self, budget: float | None) -> None:
+        entries = self._store.entries
+        if not entries:
+            self._store.append(
+                EntryKind.PLAN, {"plan": self._plan.to_dict(), "plan_hash": self._plan.hash}
+            )
+        elif entries[0].body.get("plan_hash") != self._plan.hash:
+            raise IntegrityError(
+                "This run was started with another plan (data, model, privacy target or trust "
+                "differ). Resume it with the same options, or start a new run elsewhere."
+            )
+        recorded = [e.body["epsilon"] for e in self._store.entries if e.kind is EntryKind.BUDGET]
+        target = self._plan.facts.epsilon
+        if not recorded or (budget is not None and budget != recorded[-1]):
+            limit = target if budget is None else budget
+            self._store.append(
+                EntryKind.BUDGET,
+                {
+                    "epsilon": limit if math.isfinite(limit) else None,
+                    "delta": self._plan.facts.delta,
+                },
+            )
+
+    @property
+    def budget(self) -> float:
+        """The limit on epsilon, in force now."""
+        last = [e.body["epsilon"] for e in self._store.entries if e.kind is EntryKind.BUDGET][-1]
+        return math.inf if last is None else float(last)
+
+    @property
+    def epsilon_spent(self) -> float:
+        """Of everything charged so far, in the worst case over adversaries."""
+        return self._epsilon([c.terms for c in charges(self._store.entries)])
+
+    def _epsilon(self, releases: list[ReleaseTerms]) -> float:
+        return claimed_epsilon([t.worst_case() for t in releases], self._plan.facts.delta)
+
+    def run(self) -> SharedState:
+        """Run what is left of the plan and return the final shared state.
+
+        Raises:
+            BudgetError: The next release would overspend; nothing was released.
+            PrivacyError: Fewer survivors than the noise was set for; nothing was learnt.
+        """
+        checkpoint = self._store.checkpoint()
+        shared: SharedState = {} if checkpoint is None else checkpoint[1]
+        done = len(closed_steps(self._store.entries))
+        for index, step in enumerate(self._plan.steps[done:], start=done):
+            shared = self._run_step(index, step, shared)
+        if not any(entry.kind is EntryKind.END for entry in self._store.entries):
+            self._store.append(EntryKind.END, {"model_hash": state_hash(shared)})
+        self._store.destroy_noise_key()
+        return shared
+
+    def _run_step(self, index: int, step: StepPlan, shared: SharedState) -> SharedState:
+        def reached(phase: Phase) -> None:
+            self._observer(
+                Progress(
+                    phase=phase,
+                    step=step.name,
+                    index=index,
+                    steps=len(self._plan.steps),
+                    epsilon_spent=self.epsilon_spent,
+                    budget=self.budget,
+                    seconds=time.monotonic() - self._started,
+                )
+            )
+
+        def charge(survivors: int) -> None:
+            reached(Phase.COLLECTED)
+            self._charge(step, survivors)
+            reached(Phase.CHARGED)
+
+        self._check_budget(step)
+        reached(Phase.ALLOWED)
+        aggregate = self._fleet.run(
+            Round(plan=self._plan, step=step, shared=shared), charge
+        )
+        reached(Phase.SUMMED)
+        release = self._release(step, aggregate)
+        shared = self._model.update(step.step, shared, release, self._plan.facts)
+        reached(Phase.UPDATED)
+        self._store.close_release(
+            step.name,
+            {"devices": aggregate.survivors, "state_hash": state_hash(shared)},
+            shared,
+        )
+        reached(Phase.CLOSED)
+        return shared
+
+    def _open_charges(self, step: StepPlan) -> list[Charge]:
+        return [c for c in charges(self._store.entries) if c.step == step.name]
+
+    def _check_budget(self, step: StepPlan) -> None:
+        """Refuse a release whose worst case would overspend."""
+        if self._repeatable and self._open_charges(step):
+            return
+        spent = [c.terms for c in charges(self._store.entries)]
+        needed = self._epsilon([*spent, step.terms])
+        # Calibration stops at the target from below; the last digits are rounding.
+        if needed > self.budget * (1 + 1e-9):
+            repeat = " again, after an interruption," if self._open_charges(step) else ""
+            raise BudgetError(
+                f"Releasing step {step.name!r}{repeat} would bring epsilon to {needed:.4g}, above "
+                f"the budget of {self.budget:.4g}; {self.epsilon_spent:.4g} is spent. Nothing was "
+                f"released. Allow more with --budget {math.ceil(needed * 100) / 100}, which the "
+                "ledger records."
+            )
+
+    def _charge(self, step: StepPlan, survivors: int) -> None:
+        """Charge a release before it is learnt, unless this very release was charged already."""
+        if survivors < step.terms.survivors:
+            raise PrivacyError(
+                f"Only {survivors} devices are left in step {step.name!r}; the noise was set for "
+                f"at least {step.terms.survivors}. The sum was not learnt."
+            )
+        before = self._open_charges(step)
+        if before and self._repeatable:
+            return
+        charge = Charge(
+            step=step.name, attempt=len(before), terms=step.terms.with_survivors(survivors)
+        )
+        self._store.append(EntryKind.CHARGE, charge.to_dict())
+
+    def _release(self, step: StepPlan, aggregate: Aggregate) -> Release:
+        """Decode the sum, with the server's own noise under central trust."""
+        if not self._open_charges(step):
+            raise PrivacyError(f"The fleet learnt the sum of step {step.name!r} uncharged.")
+        return Release(
+            step=step.step,
+            total=decode(self._with_server_noise(step, aggregate.total), step.encoding),
+            noise_std=step.noise_std(aggregate.survivors),
+            devices=aggregate.survivors,
+        )
+
+    def _with_server_noise(
+        self, step: StepPlan, total: NDArray[np.uint32]
+    ) -> NDArray[np.uint32]:
+        terms = step.terms
+        if terms.trust is not Trust.CENTRAL or terms.noise_multiplier == 0:
+            return total
+        noise = sample_rounded_gaussian(
+            terms.noise_multiplier * terms.l2_bound,
+            len(total),
+            self._randomness.stream("server", step.name),
+        )
+        return wrap(total.astype(np.int64) + noise)

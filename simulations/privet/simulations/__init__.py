@@ -1,0 +1,1 @@
+"""Federations on one machine: data sets, the in-process fleet, evaluation, command line."""

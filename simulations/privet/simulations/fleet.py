@@ -1,0 +1,97 @@
+"""The in-process fleet: many devices in one process, integers and noise exactly as deployed."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from privet.client.device import DeviceTask, take_part
+from privet.models.cohort import Cohort
+from privet.models.model import LocalState, Model
+from privet.models.plan import StepPlan
+from privet.privacy.encoding import wrap
+from privet.privacy.minimization.gate import Gate
+from privet.privacy.randomness import Randomness
+from privet.privacy.samplers import sample_skellam
+from privet.server.fleet import Aggregate, ChargeSum, Round
+
+_BLOCK_ENTRIES = 4_000_000
+
+
+class InProcessFleet:
+    """Simulated devices, in blocks, streamed into one integer sum.
+
+    Masks of secure aggregation cancel in the sum, so their effect is simulated: the coordinator
+    gets the sum and nothing else. Where only the sum of the noise shares is seen, one draw stands
+    for it (Skellam noise is closed under addition), made after the charge. Seeded noise is always
+    made of each device's own share, as a deployed device would draw it.
+
+    Args:
+        model: Whose client half runs.
+        cohort: Everyone's history.
+        randomness: The devices' randomness.
+        gate: The only way out of a device.
+        on_devices: Called with the number of devices done so far.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        cohort: Cohort,
+        *,
+        randomness: Randomness,
+        gate: Gate,
+        on_devices: Callable[[int], None] | None = None,
+    ) -> None:
+        """Split the cohort into blocks of bounded memory."""
+        self._model, self._cohort = model, cohort
+        self._randomness, self._gate = randomness, gate
+        self._on_devices = on_devices or (lambda _: None)
+        self._local: dict[int, LocalState] = {}
+
+    def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
+        """Run a round over all devices."""
+        task = DeviceTask(plan=round_.plan, step=round_.step, shared=round_.shared)
+        dimension = round_.step.encoding.dimension
+        own_shares = self._randomness.seeded and round_.step.terms.share_variance > 0
+        total = np.zeros(dimension, np.int64)
+        for start, stop in self._blocks(dimension if own_shares else 0):
+            admitted, self._local[start] = take_part(
+                self._model,
+                task,
+                self._local.get(start, {}),
+                self._cohort.slice(start, stop),
+                randomness=self._randomness,
+                gate=self._gate,
+                add_noise_share=own_shares,
+            )
+            admitted.add_into(total)
+            self._on_devices(stop)
+        devices = len(self._cohort)
+        charge(devices)
+        if not own_shares:
+            self._add_noise(round_.step, total, devices)
+        return Aggregate(total=wrap(total), survivors=devices)
+
+    def _add_noise(self, step: StepPlan, total: NDArray[np.int64], devices: int) -> None:
+        variance = step.terms.share_variance * devices
+        if variance > 0:
+            # A key of its own: the same randomness must never noise two sums.
+            stream = Randomness.secret().stream("skellam sum", step.name)
+            total += sample_skellam(variance, len(total), stream)
+
+    def _blocks(self, dense_entries: int) -> Iterator[tuple[int, int]]:
+        """Runs of devices whose contributions have at most some millions of entries.
+
+        No model contributes more than about half the square of a history's length, or a dense
+        vector where each device adds its own noise.
+        """
+        sizes = self._cohort.sizes.astype(np.float64)
+        cost = np.cumsum(np.maximum(sizes * (sizes + 1) / 2, dense_entries))
+        start = 0
+        while start < len(sizes):
+            before = cost[start - 1] if start else 0.0
+            stop = int(np.searchsorted(cost, before + _BLOCK_ENTRIES, side="right"))
+            stop = max(stop, start + 1)
+            yield start, stop
+            start = stop
