@@ -24,14 +24,14 @@ class PublicFacts:
         devices: Number of devices, at least 2.
         items: Size of the catalogue, at least 2.
         epsilon: Target, above 0; infinity for no privacy.
-        delta: Target, in (0, 1), at most 1 / devices.
+        delta: Target, in (0, 1), below 1 / devices.
         trust: Who adds noise.
         min_survivors: Fewest devices that a sum may have; all of them if not given.
         colluders: Devices assumed to reveal their noise shares.
 
     Raises:
         InputError: A value out of its range.
-        PrivacyError: Delta above 1 / devices, or as many colluders as survivors.
+        PrivacyError: Delta not below 1 / devices, or as many colluders as survivors.
     """
 
     devices: int
@@ -55,9 +55,9 @@ class PublicFacts:
                 "inf is without privacy."
             )
         check_delta(self.delta)
-        if self.delta > 1 / self.devices and math.isfinite(self.epsilon):
+        if self.delta * self.devices >= 1 and math.isfinite(self.epsilon):
             raise PrivacyError(
-                f"Delta {self.delta} is above 1/users = {1 / self.devices:.3g}: it would allow "
+                f"Delta {self.delta} is not below 1/users = {1 / self.devices:.3g}: it would allow "
                 "publishing a whole user. Use a smaller delta."
             )
         if self.min_survivors == 0:
@@ -134,8 +134,6 @@ class Plan:
         facts: What is public about the federation.
         steps: In order.
         catalogue_hash: Version of the catalogue.
-        data_hash: Of the simulated devices' data, so that a resumed simulation continues on the
-            same; empty in a deployment, where nobody can know it.
         seeded_noise: True if noise follows from a seed: NOT PRIVATE.
     """
 
@@ -144,7 +142,6 @@ class Plan:
     facts: PublicFacts
     steps: tuple[StepPlan, ...]
     catalogue_hash: str
-    data_hash: str = ""
     seeded_noise: bool = False
 
     def to_dict(self) -> dict[str, Any]:

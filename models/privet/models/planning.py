@@ -23,7 +23,6 @@ def make_plan(
     facts: PublicFacts,
     *,
     catalogue_hash: str,
-    data_hash: str = "",
     seeded_noise: bool = False,
 ) -> Plan:
     """Lay out and calibrate a run.
@@ -32,7 +31,6 @@ def make_plan(
         model: Whose steps to plan.
         facts: What is public, the privacy target among it.
         catalogue_hash: Version of the catalogue.
-        data_hash: Of the simulated data, if any.
         seeded_noise: Whether noise is to follow from a seed (NOT PRIVATE).
 
     Raises:
@@ -53,7 +51,6 @@ def make_plan(
         facts=facts,
         steps=calibrate(steps, facts),
         catalogue_hash=catalogue_hash,
-        data_hash=data_hash,
         seeded_noise=seeded_noise,
     )
 

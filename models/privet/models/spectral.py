@@ -70,7 +70,7 @@ class Spectral:
                 )
             return facts.items
         signal = facts.mu * math.sqrt(facts.devices)
-        return min(facts.items, round(self.head_scale * 29 * signal**0.77))
+        return min(facts.items, int(round(self.head_scale * 29 * signal**0.77)))
 
     def contribute(
         self,
@@ -139,7 +139,7 @@ def outer_products(cohort: Cohort) -> Contribution:
         offsets = items * h - items * (items - 1) // 2 - items
         entry = slice(int(indptr[row]), int(indptr[row + 1]))
         indices[entry] = (offsets[:, None] + items)[upper]
-        outer = np.full((size, size), math.sqrt(2) / size)
+        outer = np.full((size, size), math.sqrt(2) / max(size, 1))
         np.fill_diagonal(outer, 1 / max(size, 1))
         values[entry] = outer[upper]
     return Contribution(

@@ -80,7 +80,8 @@ class Poisson:
 
     def log_ratio(self, k: NDArray[np.int64]) -> NDArray[np.float64]:
         """Loader's saddle-point form (2000), which does not cancel at large rates."""
-        return self._log_mass(k) - self._log_mass(np.array([self.mode]))[0]
+        mode = self._log_mass(np.array([self.mode], np.int64))[0]
+        return self._log_mass(k) - np.float64(mode)
 
     def _log_mass(self, k: NDArray[np.int64]) -> NDArray[np.float64]:
         count = np.maximum(k, 1).astype(np.float64)
@@ -139,7 +140,8 @@ class RoundedGaussian:
         x = k.astype(np.float64) / self.scale
         tilt = _cell_mean(x / self.scale, 0.5 / self.scale**2, terms=40)
         centre = _cell_mean(np.zeros(1), 0.5 / self.scale**2, terms=40)[0]
-        return -0.5 * x * x + np.log(tilt / centre)
+        log_ratio: NDArray[np.float64] = np.log(tilt / centre) - 0.5 * x * x
+        return log_ratio
 
     def log_ratio_exact(self, k: int) -> Decimal:
         """The same series in 60 digits."""

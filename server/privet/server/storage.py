@@ -157,7 +157,7 @@ class RunStore:
 
 def _pack(shared: SharedState) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **dict(shared))  # type: ignore[arg-type]
+    np.savez(buffer, allow_pickle=False, **dict(shared))
     return buffer.getvalue()
 
 

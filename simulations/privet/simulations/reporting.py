@@ -1,0 +1,144 @@
+"""From a finished simulation to its report."""
+
+import importlib.metadata
+import math
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from privet.privacy.ledger import Entry
+from privet.privacy.report.assemble import (
+    LedgerView,
+    accounting,
+    adversary_rows,
+    definition,
+    ledger_record,
+    mechanism_steps,
+)
+from privet.privacy.report.document import Report
+from privet.privacy.report.html import render_html
+from privet.privacy.report.sections import (
+    CurvePoint,
+    Data,
+    Egress,
+    EgressStep,
+    Identity,
+    Interval,
+    Quality,
+    QualityRow,
+    Source,
+    Verification,
+)
+from privet.simulations.comparison import Row
+from privet.simulations.evaluation.intervals import Estimate
+from privet.simulations.preparation import Task
+
+_PACKAGES = ("numpy", "scipy", "cryptography", "dp-accounting")
+_SOURCES: dict[str, Source] = {
+    "identity": "declared",
+    "definition": "declared",
+    "adversaries": "computed",
+    "mechanism": "computed",
+    "accounting": "computed",
+    "egress": "computed",
+    "quality": "measured",
+    "data": "measured",
+    "data.catalogue_public": "declared",
+    "ledger": "measured",
+}
+
+
+def build_report(
+    entries: tuple[Entry, ...],
+    task: Task,
+    rows: Sequence[Row],
+    *,
+    command: str,
+    curve: Sequence[CurvePoint] = (),
+) -> Report:
+    """A report on a run.
+
+    Args:
+        entries: The run's ledger; every privacy figure comes from it.
+        task: For the section on data.
+        rows: Measured quality, references among them.
+        command: What to type to run it again.
+        curve: Quality against epsilon, from a sweep.
+    """
+    view = LedgerView(entries=entries)
+    return Report(
+        identity=Identity(
+            report_id=secrets.token_hex(8),
+            created_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            toolkit_version=importlib.metadata.version("privet"),
+            dependencies={name: importlib.metadata.version(name) for name in _PACKAGES},
+            reproduction_command=command,
+            noise_randomness=view.randomness,
+            private=view.private,
+            plan_hash=view.plan_hash,
+        ),
+        definition=definition(view),
+        adversaries=adversary_rows(view),
+        mechanism=mechanism_steps(view),
+        accounting=accounting(view),
+        egress=_egress(view),
+        quality=Quality(
+            rows=tuple(_quality_row(row) for row in rows),
+            curve=tuple(curve),
+            interval="95 % over users with a held-out item",
+        ),
+        data=Data(
+            name=task.name,
+            users=len(task.train),
+            items=len(task.catalogue),
+            interactions=len(task.train.items),
+            split=task.split,
+            catalogue_hash=task.catalogue.hash,
+            catalogue_public=task.catalogue.declared_public,
+        ),
+        ledger=ledger_record(entries),
+        verification=Verification(
+            commands=("privet verify report.json",),
+            note="Recomputes the hash chain and every epsilon from the ledger, by two "
+            "accountants, without the data. It does not show that devices added noise, nor, "
+            "since reports are not signed yet, that the whole ledger was not rewritten.",
+        ),
+        sources=_SOURCES,
+    )
+
+
+def write_report(report: Report, directory: Path) -> tuple[Path, Path]:
+    """Write ``report.json`` and ``report.html`` into a folder; returns their paths."""
+    as_json, as_html = directory / "report.json", directory / "report.html"
+    as_json.write_bytes(report.to_bytes())
+    as_html.write_text(render_html(report), encoding="utf-8")
+    return as_json, as_html
+
+
+def _egress(view: LedgerView) -> Egress:
+    steps = tuple(
+        EgressStep(
+            name=step["step"]["name"],
+            fields=("contribution: 32-bit integers, the same number whatever the history",),
+            bytes_per_device=4 * int(step["encoding"]["dimension"]),
+            padded=True,
+            devices=int(view.facts["devices"]),
+        )
+        for step in view.plan["steps"]
+    )
+    return Egress(
+        steps=steps, upload_bytes_per_device=sum(step.bytes_per_device for step in steps)
+    )
+
+
+def _quality_row(row: Row) -> QualityRow:
+    metrics = {name: interval(estimate) for name, estimate in row.evaluation.metrics.items()}
+    return QualityRow(name=row.name, kind=row.kind, epsilon=row.epsilon, metrics=metrics)
+
+
+def interval(estimate: Estimate) -> Interval:
+    """An estimate for the report; one without an interval becomes a point."""
+    low = estimate.low if math.isfinite(estimate.low) else estimate.mean
+    high = estimate.high if math.isfinite(estimate.high) else estimate.mean
+    return Interval(mean=estimate.mean, low=min(low, estimate.mean), high=max(high, estimate.mean))
