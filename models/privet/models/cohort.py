@@ -39,10 +39,17 @@ class Cohort:
         """Check that the arrays fit together."""
         if len(self.indptr) != len(self.devices) + 1 or self.indptr[-1] != len(self.items):
             raise InputError("Cohort arrays do not fit together: indptr against devices or items.")
+        if self.indptr[0] != 0 or (np.diff(self.indptr) < 0).any():
+            raise InputError("Cohort arrays do not fit together: indptr must not decrease from 0.")
+        if not (np.isfinite(self.weights) & (self.weights > 0)).all():
+            raise InputError("Expected every weight of a cohort to be finite and above 0.")
         if not len(self.items) == len(self.weights) == len(self.times):
             raise InputError("Cohort arrays do not fit together: items, weights and times.")
         if len(self.items) and not 0 <= self.items.min() <= self.items.max() < self.n_items:
             raise InputError(f"Item indices must be in [0, {self.n_items}).")
+        keys = self.rows * self.n_items + self.items
+        if (np.diff(keys) <= 0).any():
+            raise InputError("Items must be sorted and distinct within each history.")
 
     @classmethod
     def from_pairs(

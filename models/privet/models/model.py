@@ -75,9 +75,7 @@ class Model(Protocol):
     def personalise(self, shared: SharedState, local: LocalState, cohort: Cohort) -> LocalState:
         """What devices derive from the shared state and their own history, for themselves."""
 
-    def score(
-        self, shared: SharedState, local: LocalState, cohort: Cohort
-    ) -> NDArray[np.float64]:
+    def score(self, shared: SharedState, local: LocalState, cohort: Cohort) -> NDArray[np.float64]:
         """Scores of all items for each device, shape ``(n, n_items)``; higher is better."""
 
 

@@ -1,6 +1,5 @@
 """The plan: all public constants of a run, fixed and hashed before it starts."""
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,9 +8,9 @@ from typing import Any
 from privet.privacy.accounting.accountants import check_delta
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.accounting.gaussian import gaussian_mu
+from privet.privacy.canonical import sha256
 from privet.privacy.encoding import Encoding
 from privet.privacy.errors import InputError, PrivacyError
-from privet.privacy.ledger import canonical
 
 PLAN_VERSION = 1
 
@@ -157,7 +156,7 @@ class Plan:
     @property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON."""
-        return hashlib.sha256(canonical(self.to_dict()).encode()).hexdigest()
+        return sha256(self.to_dict())
 
     @property
     def upload_bytes(self) -> int:

@@ -34,7 +34,8 @@ def make_plan(
         seeded_noise: Whether noise is to follow from a seed (NOT PRIVATE).
 
     Raises:
-        PrivacyError: The model does not support the trust, or its budget shares do not sum to 1.
+        PrivacyError: The model does not support the trust, its budget shares do not sum to 1, or
+            two of its steps have one name.
     """
     if facts.trust not in model.trusts:
         raise PrivacyError(
@@ -45,6 +46,9 @@ def make_plan(
     shares = sum(step.budget_share for step in steps)
     if not math.isclose(shares, 1.0, rel_tol=1e-9) or min(s.budget_share for s in steps) <= 0:
         raise PrivacyError(f"The budget shares of {model.name}'s steps sum to {shares}, not 1.")
+    if len({step.name for step in steps}) != len(steps):
+        # They would share noise streams, and the second would pass as a repeat of the first.
+        raise PrivacyError(f"The names of {model.name}'s steps are not distinct.")
     return Plan(
         model=model.name,
         parameters=asdict(model),  # type: ignore[call-overload]

@@ -53,18 +53,14 @@ class Popularity:
         """Nothing: everyone gets the same list."""
         return local
 
-    def score(
-        self, shared: SharedState, local: LocalState, cohort: Cohort
-    ) -> NDArray[np.float64]:
+    def score(self, shared: SharedState, local: LocalState, cohort: Cohort) -> NDArray[np.float64]:
         """The popularity, for every device; shape ``(n, n_items)``."""
         return np.tile(np.asarray(shared["popularity"], np.float64), (len(cohort), 1))
 
 
 def popularity_step(items: int, *, budget_share: float) -> Step:
     """The step that sums unit histories over a catalogue of this size."""
-    return Step(
-        name="popularity", dimension=items, nonnegative=True, budget_share=budget_share
-    )
+    return Step(name="popularity", dimension=items, nonnegative=True, budget_share=budget_share)
 
 
 def unit_histories(cohort: Cohort) -> Contribution:

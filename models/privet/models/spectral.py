@@ -5,8 +5,9 @@ unit vector y over the head offers the upper triangle of y y^T, off-diagonal ent
 its squared norm is sum_i y_i^4 + 2 sum_{i<j} y_i^2 y_j^2 = (sum_i y_i^2)^2 = 1. An empty history
 offers zero; no entry is negative. Tests: ``tests/models``, names starting with "spectral".
 
-Sources: shrinkage of eigenvalues and eigenvectors under Wigner noise, Benaych-Georges and
-Nadakuditi 2011 (arXiv 0910.2120); the ridge item map without noise, Steck 2019 (arXiv 1905.03375).
+Sources: :mod:`privet.models.shrinkage` for what stands out of the noise; Steck 2019 (arXiv
+1905.03375) for the ridge item map, and for leaving an item's own pull out of its score. How the
+rule for the head and its constants were chosen: ``docs/decisions/0009-spectral-head.md``.
 """
 
 import math
@@ -22,12 +23,15 @@ from privet.models.model import LocalState, Release, SharedState
 from privet.models.plan import PublicFacts, Step
 from privet.models.popularity import Popularity, popularity_step, unit_histories
 from privet.models.ridge import item_map
+from privet.models.shrinkage import Spikes, noise_edge, spikes_of_co_occurrence
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.contribution import Contribution
 from privet.privacy.errors import InputError
 from privet.privacy.randomness import Randomness
 
-_MAX_HEAD = 10_000
+_MAX_ITEMS_WITHOUT_NOISE = 10_000
+_MAX_HEAD = 2048  # bounds the upload (8.4 MB) and the server's eigendecomposition
+_SMALLEST_LEAVE_OUT = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +49,15 @@ class Spectral:
     name: ClassVar[str] = "spectral"
     trusts: ClassVar[frozenset[Trust]] = frozenset({Trust.CENTRAL, Trust.SECURE_AGGREGATION})
 
+    def __post_init__(self) -> None:
+        """Check both numbers."""
+        if not 0 < self.head_share < 1:
+            raise InputError(f"Expected 0 < head_share < 1, found {self.head_share}.")
+        if not 0 < self.head_scale < math.inf:
+            raise InputError(f"Expected a finite head_scale > 0, found {self.head_scale}.")
+
     def steps(self, facts: PublicFacts) -> Sequence[Step]:
-        """Popularity, then co-occurrence within the head; popularity alone if the head is empty."""
+        """Popularity, then co-occurrence within the head; popularity alone if there is none."""
         head = self.head_size(facts)
         if head == 0:
             return (popularity_step(facts.items, budget_share=1.0),)
@@ -61,16 +72,29 @@ class Spectral:
         )
 
     def head_size(self, facts: PublicFacts) -> int:
-        """Number of items whose co-occurrence is learnt; 0 where popularity is all there is."""
+        """Number of items whose co-occurrence is learnt; 0 where popularity is all there is.
+
+        Signal grows with the number of users and noise with 1 / mu, so the rule is in
+        ``signal = devices * mu``: 1.8 times its power 2/3, and nothing below 400 or below
+        ``items^1.5 / 200``.
+
+        Raises:
+            InputError: Without privacy, more than 10,000 items.
+        """
         if math.isinf(facts.mu):
-            if facts.items > _MAX_HEAD:
+            if facts.items > _MAX_ITEMS_WITHOUT_NOISE:
                 raise InputError(
                     f"Without privacy Spectral inverts a matrix over all items, up to "
-                    f"{_MAX_HEAD}; found {facts.items}. Use a finite epsilon or fewer items."
+                    f"{_MAX_ITEMS_WITHOUT_NOISE}; found {facts.items}. Use a finite epsilon or "
+                    "fewer items."
                 )
             return facts.items
-        signal = facts.mu * math.sqrt(facts.devices)
-        return min(facts.items, int(round(self.head_scale * 29 * signal**0.77)))
+        signal = facts.devices * facts.mu
+        if signal < max(400.0, facts.items**1.5 / 200):
+            return 0
+        return max(
+            1, min(facts.items, _MAX_HEAD, round(self.head_scale * 1.8 * math.pow(signal, 2 / 3)))
+        )
 
     def contribute(
         self,
@@ -92,34 +116,46 @@ class Spectral:
         if step.name == "popularity":
             order = np.argsort(-release.total, kind="stable")
             head = np.sort(order[: self.head_size(facts)]).astype(np.int64)
-            return {"popularity": release.total, "head": head}
+            first = np.array([release.noise_std], np.float64)
+            return {"popularity": release.total, "head": head, "popularity_noise": first}
         gram = unpack_triangle(release.total, len(shared["head"]))
         if release.noise_std == 0:
-            return {**shared, "item_map": item_map(gram, regulariser(facts))}
-        vectors, weights = shrink(gram, release.noise_std)
-        return {**shared, "vectors": vectors, "weights": weights}
+            ridge_map = item_map(gram, regulariser(facts), overwrite=True)
+            return {**shared, "item_map": np.asarray(ridge_map, np.float64)}
+        edge = noise_edge(release.noise_std, len(gram))
+        spikes, off_diagonal = spikes_of_co_occurrence(gram, edge)
+        if len(off_diagonal) <= 1:
+            return _popularity_from_both(shared, off_diagonal)
+        ridge = max(edge / 4, regulariser(facts))
+        weights = spikes.overlaps * spikes.values / (spikes.values + ridge)
+        own = (spikes.vectors**2) @ weights
+        leave_out = np.maximum(1 - own, _SMALLEST_LEAVE_OUT)
+        return {**shared, "vectors": spikes.vectors, "weights": weights, "leave_out": leave_out}
 
     def personalise(self, shared: SharedState, local: LocalState, cohort: Cohort) -> LocalState:
         """Nothing beyond the history itself."""
         return local
 
-    def score(
-        self, shared: SharedState, local: LocalState, cohort: Cohort
-    ) -> NDArray[np.float64]:
+    def score(self, shared: SharedState, local: LocalState, cohort: Cohort) -> NDArray[np.float64]:
         """The map of the history over the head; the rest after it, by popularity."""
         plain = Popularity().score(shared, local, cohort)
         head = np.asarray(shared["head"], np.int64)
-        if len(head) == 0:
+        if "item_map" not in shared and "vectors" not in shared:
             return plain
-        history = cohort.keep_items(_positions(shared, cohort.n_items)).dense()
+        history = cohort.keep_items(_positions(shared, cohort.n_items))
         if "item_map" in shared:
-            mapped = history @ shared["item_map"]
+            mapped = history.dense() @ shared["item_map"]
         else:
-            mapped = (history @ shared["vectors"] * shared["weights"]) @ shared["vectors"].T
-        tail = plain - plain.max() - 1 + mapped.min(axis=1, keepdims=True)
-        tail[:, head] = mapped
-        known = np.diff(cohort.indptr)[:, None] > 0
-        return np.where(known & (np.abs(mapped).max(axis=1, keepdims=True) > 0), tail, plain)
+            mapped = (history.dense() @ shared["vectors"]) * shared["weights"]
+            mapped = (mapped @ shared["vectors"].T) / shared["leave_out"]
+        scores = plain - plain.max() - 1 + mapped.min(axis=1, keepdims=True)
+        scores[:, head] = mapped
+        return np.where(history.sizes[:, None] > 0, scores, plain)
+
+
+def regulariser(facts: PublicFacts) -> float:
+    """Ridge of the item map: a sum over n users has a sampling error that grows as sqrt(n)."""
+    return math.sqrt(facts.devices) / 7
 
 
 def outer_products(cohort: Cohort) -> Contribution:
@@ -161,31 +197,26 @@ def unpack_triangle(triangle: NDArray[np.float64], size: int) -> NDArray[np.floa
     return matrix
 
 
-def shrink(
-    noisy: NDArray[np.float64], noise_std: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Eigenvectors above the noise and their weights (spiked Wigner model, 0910.2120).
+def _popularity_from_both(shared: SharedState, leading: Spikes) -> SharedState:
+    """Popularity where no second direction stands out: both releases, by their precision.
 
-    The off-diagonal noise has standard deviation ``noise_std / sqrt(2)``, so noise eigenvalues end
-    at ``edge = noise_std * sqrt(2 h)``. An eigenvalue l above it belongs to a true one
-    ``t = (l + sqrt(l^2 - edge^2)) / 2``, and its eigenvector's squared cosine with the true one is
-    ``1 - (edge / 2)^2 / t^2``: the weight.
-
-    Returns:
-        Vectors, shape ``(h, r)``, and weights, shape ``(r,)``; r may be 0.
+    The leading eigenvector of co-occurrence is a second measurement of the head's popularity, up
+    to its scale. Items outside of the head stay below it.
     """
-    from scipy.linalg import eigh
-
-    edge = noise_std * math.sqrt(2 * len(noisy))
-    values, vectors = eigh(noisy)
-    kept = values > edge
-    true = (values[kept] + np.sqrt(values[kept] ** 2 - edge**2)) / 2
-    return vectors[:, kept], 1 - (edge / 2) ** 2 / true**2
-
-
-def regulariser(facts: PublicFacts) -> float:
-    """Ridge of the item map without noise, from public quantities."""
-    return 0.02 * facts.devices / math.sqrt(facts.items)
+    popularity = np.asarray(shared["popularity"], np.float64).copy()
+    head = np.asarray(shared["head"], np.int64)
+    if len(leading) == 1:
+        vector = leading.vectors[:, 0] * np.sign(leading.vectors[:, 0].sum())
+        overlap = float(leading.overlaps[0])
+        length = float(popularity[head] @ vector) / math.sqrt(overlap)
+        first = 1 / float(shared["popularity_noise"][0]) ** 2
+        second = len(head) * overlap / (length**2 * max(1 - overlap, 1e-9))
+        outside = np.ones(len(popularity), bool)
+        outside[head] = False
+        popularity[head] = (popularity[head] * first + length * vector * second) / (first + second)
+        if outside.any():
+            popularity[outside] += min(0.0, popularity[head].min() - popularity[outside].max())
+    return {**shared, "popularity": popularity}
 
 
 def _positions(shared: SharedState, n_items: int) -> NDArray[np.int64]:

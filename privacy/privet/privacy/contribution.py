@@ -51,12 +51,27 @@ class Contribution:
         """Refuse what could void the bound."""
         if not (math.isfinite(self.l2_bound) and self.l2_bound > 0):
             raise PrivacyError(f"Expected a finite l2_bound > 0, found {self.l2_bound}.")
-        if len(self.indices) != len(self.values) or self.indptr[-1] != len(self.values):
+        fitting = len(self.indices) == len(self.values) == self.indptr[-1]
+        if not fitting or self.indptr[0] != 0 or (np.diff(self.indptr) < 0).any():
             raise PrivacyError("Contribution arrays do not fit together.")
         if len(self.indices) and not (
             0 <= self.indices.min() <= self.indices.max() < self.dimension
         ):
             raise PrivacyError(f"Contribution indices must be in [0, {self.dimension}).")
+        if self._has_repeated_indices():
+            # Clipping measures entries: ten of .3 in one place have norm .95 but add up to 3.
+            raise PrivacyError("Contribution indices must be distinct within a device.")
+
+    def _has_repeated_indices(self) -> bool:
+        rising = np.diff(self.indices) > 0
+        starts = self.indptr[1:-1]
+        rising[starts[(starts > 0) & (starts < len(self.indices))] - 1] = True
+        if rising.all():
+            return False
+        rows = self.rows
+        order = np.lexsort((self.indices, rows))
+        same_row = np.diff(rows[order]) == 0
+        return bool((same_row & (np.diff(self.indices[order]) == 0)).any())
 
     def __len__(self) -> int:
         """Number of devices."""

@@ -5,15 +5,14 @@ chain alone does not show truncation or a full rewrite: whoever relies on it kee
 length elsewhere (a run's report does).
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from privet.privacy.accounting.adversaries import ReleaseTerms
-from privet.privacy.errors import IntegrityError
+from privet.privacy.canonical import sha256
+from privet.privacy.errors import InputError, IntegrityError
 
 GENESIS = "0" * 64
 
@@ -63,13 +62,6 @@ class Entry:
             raise IntegrityError("A ledger entry is malformed.") from error
 
 
-def canonical(body: Any) -> str:
-    """JSON with sorted keys and no spaces; numbers must be finite."""
-    return json.dumps(
-        body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-
-
 def next_entry(previous: Entry | None, kind: EntryKind, body: dict[str, Any]) -> Entry:
     """The entry that follows ``previous`` (None for the first)."""
     seq = 0 if previous is None else previous.seq + 1
@@ -84,8 +76,7 @@ def next_entry(previous: Entry | None, kind: EntryKind, body: dict[str, Any]) ->
 
 
 def _entry_hash(seq: int, kind: EntryKind, body: dict[str, Any], previous_hash: str) -> str:
-    text = canonical([seq, str(kind), body, previous_hash])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256([seq, str(kind), body, previous_hash])
 
 
 def check_chain(
@@ -141,7 +132,7 @@ def charges(entries: Iterable[Entry]) -> tuple[Charge, ...]:
             try:
                 step, attempt = str(entry.body["step"]), int(entry.body["attempt"])
                 terms = ReleaseTerms.from_dict(entry.body["terms"])
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, InputError) as error:
                 raise IntegrityError(f"Ledger entry {entry.seq} is malformed.") from error
             found.append(Charge(step=step, attempt=attempt, terms=terms))
     return tuple(found)

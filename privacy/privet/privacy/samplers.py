@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from functools import cached_property
+from math import ceil
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ _LOG_TAIL = -90.0  # mass beyond the staircase is below 2**-120 a draw
 _MARGIN = 1e-10  # far above the float64 error of a mass ratio (measured: below 1e-12)
 _HEIGHT_BITS = 52
 _CHUNK = 1 << 20
+_LARGEST_RATE = 1e15
 
 
 class MassFunction(Protocol):
@@ -60,7 +62,7 @@ class Poisson:
 
     def __post_init__(self) -> None:
         """Check the range in which the float64 error bound was measured."""
-        if not 1e-9 <= self.rate <= 1e15:
+        if not 1e-9 <= self.rate <= _LARGEST_RATE:
             raise InputError(f"Expected a Poisson rate from 1e-9 to 1e15, found {self.rate}.")
 
     @property
@@ -176,9 +178,7 @@ class ExactSampler:
 
     def _propose(self, count: int, stream: WordStream) -> NDArray[np.int64]:
         low, bits, heights, cumulative = self._staircase
-        block = np.searchsorted(
-            cumulative, stream.below(int(cumulative[-1]), count), side="right"
-        )
+        block = np.searchsorted(cumulative, stream.below(int(cumulative[-1]), count), side="right")
         offset = (stream.words64(count) & np.uint64((1 << bits) - 1)).astype(np.int64)
         words = stream.words64(count)
         k = low + (block.astype(np.int64) << bits) + offset
@@ -232,12 +232,17 @@ def sample_skellam(variance: float, count: int, stream: WordStream) -> NDArray[n
     """Draws from the symmetric Skellam distribution: the difference of two Poisson variables.
 
     Args:
-        variance: Variance of a draw, positive. Sums of draws are Skellam with summed variances.
+        variance: Variance of a draw, positive. Sums of draws are Skellam with summed variances,
+            which is how variances beyond one Poisson variable's range are drawn.
         count: Number of draws.
         stream: Source of random words.
     """
-    poisson = ExactSampler(Poisson(variance / 2))
-    return poisson.sample(count, stream) - poisson.sample(count, stream)
+    parts = max(1, ceil(variance / (2 * _LARGEST_RATE)))
+    poisson = ExactSampler(Poisson(variance / 2 / parts))
+    total = np.zeros(count, np.int64)
+    for _ in range(parts):
+        total += poisson.sample(count, stream) - poisson.sample(count, stream)
+    return total
 
 
 def sample_rounded_gaussian(std: float, count: int, stream: WordStream) -> NDArray[np.int64]:
@@ -279,9 +284,7 @@ def _stirling_error(k: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(k < _SMALL_FACTORIALS, exact, series)
 
 
-def _cell_mean(
-    slope: NDArray[np.float64], curvature: float, *, terms: int
-) -> NDArray[np.float64]:
+def _cell_mean(slope: NDArray[np.float64], curvature: float, *, terms: int) -> NDArray[np.float64]:
     """Mean of ``exp(-slope t - curvature t^2)`` over t in [-1/2, 1/2], by its power series."""
     before, here = np.zeros_like(slope), np.ones_like(slope)
     total = here.copy()

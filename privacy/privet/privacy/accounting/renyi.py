@@ -59,9 +59,5 @@ def renyi_epsilon(events: Sequence[Event], delta: float) -> float:
     if not events:
         return 0.0
     orders, divergence = renyi_curve(events)
-    epsilon = (
-        divergence
-        + np.log1p(-1 / orders)
-        - (math.log(delta) + np.log(orders)) / (orders - 1)
-    )
+    epsilon = divergence + np.log1p(-1 / orders) - (math.log(delta) + np.log(orders)) / (orders - 1)
     return max(0.0, float(epsilon.min()))

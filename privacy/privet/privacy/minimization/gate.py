@@ -4,7 +4,7 @@ Transports and fleets accept :class:`Admitted` and nothing else, and only :meth:
 one, so code that would send something else does not type-check and fails when run.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass
 from typing import Any
 
 import numpy as np
@@ -45,18 +45,16 @@ class Admitted:
     """An upload that the gate let through."""
 
     upload: Upload
-    _key: object = field(repr=False)
+    key: InitVar[object]  # not a field, so that dataclasses.replace() cannot hand it on
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, key: object) -> None:
         """Refuse to be made by anyone but the gate."""
-        if self._key is not _KEY:
+        if key is not _KEY:
             raise EgressError("Only the gate admits uploads: call Gate.admit.")
 
     def add_into(self, total: NDArray[np.int64]) -> None:
         """Add every device's vector to a running sum of the same dimension, in place."""
-        sums = np.bincount(
-            self.upload.indices, weights=self.upload.integers, minlength=len(total)
-        )
+        sums = np.bincount(self.upload.indices, weights=self.upload.integers, minlength=len(total))
         total += sums.astype(np.int64)  # exact: sums of encoded vectors stay far below 2**53
 
 
@@ -107,9 +105,7 @@ class Gate:
         size = upload.dimension * np.dtype(rule.dtype).itemsize
         line = self._log.setdefault(
             (upload.step, upload.field),
-            EgressLine(
-                step=upload.step, field=upload.field, messages=0, bytes_per_message=size
-            ),
+            EgressLine(step=upload.step, field=upload.field, messages=0, bytes_per_message=size),
         )
         line.messages += upload.devices
         return Admitted(upload, _KEY)

@@ -1,11 +1,10 @@
 """The egress policy: what may leave a device, written down before anything does."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from privet.privacy.ledger import canonical
+from privet.privacy.canonical import sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,4 +39,4 @@ class EgressPolicy:
     @property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON."""
-        return hashlib.sha256(canonical(self.to_dict()).encode()).hexdigest()
+        return sha256(self.to_dict())

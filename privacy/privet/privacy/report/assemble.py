@@ -15,7 +15,7 @@ from privet.privacy.accounting.adversaries import (
 )
 from privet.privacy.errors import IntegrityError
 from privet.privacy.ledger import Charge, Entry, EntryKind, charges
-from privet.privacy.report.claims import RELATION_TEXTS, Randomness
+from privet.privacy.report.claims import RELATION_TEXTS, Randomness, Relation
 from privet.privacy.report.sections import (
     AccountantResult,
     Accounting,
@@ -35,7 +35,6 @@ _HEADLINE = {
 
 _NOT_PROTECTED = (
     "The number of users, who takes part, when, and the size of messages: all public",
-    "The catalogue: public by definition",
     "Anything that the app, its developer or another app on the device records",
 )
 
@@ -153,7 +152,7 @@ def adversary_rows(view: LedgerView) -> tuple[AdversaryGuarantee, ...]:
 
 def definition(view: LedgerView) -> Definition:
     """What exactly is protected, and what is not."""
-    relation = view.trust.relation.value
+    relation: Relation = view.trust.relation.value
     steps = tuple(f"the noisy sum of step {step['step']['name']!r}" for step in view.plan["steps"])
     return Definition(
         unit="user",

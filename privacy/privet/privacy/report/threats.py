@@ -61,7 +61,9 @@ def describe(
         reason = _REASONS[adversary]
         if adversary in (Adversary.CURIOUS_SERVER, Adversary.COLLUDING_CLIENTS):
             assumption += f"; at most {colluders} devices reveal their noise shares"
-        mu = gaussian_mu(guarantee.epsilon, guarantee.delta)
+        # One (epsilon, delta) proves no mu; only exact Gaussian composition has one.
+        exact = trust is Trust.CENTRAL
+        mu = gaussian_mu(guarantee.epsilon, guarantee.delta) if exact else None
     code: AdversaryCode = adversary.value
     return AdversaryGuarantee(
         adversary=code,

@@ -3,13 +3,13 @@
 Needs neither the data nor the model: an auditor runs it on another machine.
 """
 
-import hashlib
 import math
 from dataclasses import dataclass
 
 from privet.privacy.accounting.adversaries import ReleaseTerms
+from privet.privacy.canonical import sha256
 from privet.privacy.errors import IntegrityError
-from privet.privacy.ledger import Entry, EntryKind, canonical, check_chain, closed_steps
+from privet.privacy.ledger import Entry, EntryKind, check_chain, closed_steps
 from privet.privacy.report.assemble import (
     LedgerView,
     accounting,
@@ -50,7 +50,7 @@ def verify_ledger(entries: tuple[Entry, ...], *, head: str, length: int) -> tupl
     """
     check_chain(entries, head=head, length=length)
     view = LedgerView(entries=entries)
-    recomputed = hashlib.sha256(canonical(view.plan).encode()).hexdigest()
+    recomputed = sha256(view.plan)
     if recomputed != view.plan_hash:
         raise IntegrityError("The plan's hash does not match the plan.")
     _check_charges(view)

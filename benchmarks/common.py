@@ -1,0 +1,48 @@
+"""What benchmarks share: finding real data, running a plan, printing figures."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from privet.models.model import Model
+from privet.privacy.accounting.adversaries import Trust
+from privet.simulations.comparison import evaluate_federated
+from privet.simulations.data.load import data_root, load
+from privet.simulations.evaluation.metrics import Evaluation
+from privet.simulations.federation import Federated, Target, federate, plan_for
+from privet.simulations.preparation import Task, prepare
+
+
+def real_task(*parts: str, seed: int = 0) -> Task:
+    """A task on a real data set below ``PRIVET_DATA``; ends the benchmark if it is not there."""
+    path = data_root().joinpath(*parts)
+    if not path.exists():
+        sys.exit(f"This benchmark needs {'/'.join(parts)} below PRIVET_DATA ({data_root()}).")
+    return prepare(load(path), seed=seed)
+
+
+def measure(
+    model: Model, task: Task, epsilon: float, trust: Trust, *, delta: float = 1e-5
+) -> tuple[Federated, Evaluation]:
+    """One federation with real noise in a folder that is removed, and its evaluation."""
+    plan = plan_for(model, task, Target(epsilon=epsilon, delta=delta, trust=trust))
+    with tempfile.TemporaryDirectory(prefix="privet-bench-") as folder:
+        federated = federate(model, task, plan, Path(folder) / "run")
+    return federated, evaluate_federated(model, task, federated)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A plain table for people."""
+    cells = [list(map(str, header)), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    for row in cells:
+        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+    sys.stdout.flush()
+
+
+def finish(figures: Mapping[str, Any], *, passed: bool) -> None:
+    """The last line: one JSON object with the figures and whether every bar was met."""
+    print(json.dumps({**figures, "pass": passed}))

@@ -1,0 +1,1 @@
+"""One report object, rendered as canonical JSON and self-contained HTML."""

@@ -1,0 +1,184 @@
+"""Figures of a report that contradict each other, and claims that its own facts do not carry."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from privet.privacy.errors import InputError, IntegrityError, PrivacyError
+from privet.privacy.report.claims import ADVERSARIES, ClaimFacts, guarantee
+from privet.privacy.report.sections import (
+    Accounting,
+    AdversaryGuarantee,
+    Definition,
+    Egress,
+    Identity,
+    Interval,
+    LedgerRecord,
+    Quality,
+)
+
+TOLERANCE = 1e-9
+
+
+def check_identity(identity: Identity) -> None:
+    """The time is UTC, and nothing is called private without real noise."""
+    try:
+        found = datetime.fromisoformat(identity.created_at)
+    except ValueError as error:
+        raise InputError(f"Expected created_at in ISO 8601: {error}.") from error
+    if found.utcoffset() != timedelta(0):
+        raise InputError(f"Expected created_at in UTC, found {identity.created_at!r}.")
+    if identity.private and identity.noise_randomness != "operating-system":
+        raise IntegrityError(
+            f"identity.private is true, but noise_randomness is {identity.noise_randomness!r}: "
+            "set private to false."
+        )
+
+
+def check_adversaries(
+    rows: Iterable[AdversaryGuarantee], definition: Definition, identity: Identity
+) -> None:
+    """All eight adversaries are there, in order, and no guarantee is given that cannot hold.
+
+    Raises:
+        InputError: If one is missing, or a figure is out of its range.
+        PrivacyError: If a guarantee is claimed against whom one has to trust, or without noise.
+    """
+    rows = tuple(rows)
+    codes = [row.adversary for row in rows]
+    if codes != list(ADVERSARIES):
+        raise InputError(f"Expected adversaries A1 to A8 in order, found {', '.join(codes)}.")
+    for row in rows:
+        _check_guarantee(row)
+    trusted = {"A5"} | ({"A3", "A4"} if definition.trust == "central" else set())
+    for row in rows:
+        if identity.noise_randomness == "none" and _finite(row.epsilon):
+            raise PrivacyError(
+                f"A guarantee against {row.adversary} cannot be claimed without noise: set its "
+                "epsilon to None or infinity."
+            )
+        if row.adversary in trusted and _finite(row.epsilon):
+            raise PrivacyError(
+                f"A guarantee against {row.adversary} cannot be claimed under trust "
+                f"{definition.trust!r}: set its epsilon to None."
+            )
+
+
+def check_definition(definition: Definition) -> None:
+    """Local noise is stated under replace-one."""
+    if definition.trust == "local" and definition.relation != "replace-one":
+        raise PrivacyError("Trust 'local' is stated under replace-one, found zero-out.")
+
+
+def check_claim(facts: ClaimFacts, accounting: Accounting, users: int) -> None:
+    """The claim is finite if it is called private, and no accountant says more.
+
+    Raises:
+        IntegrityError: If private is said without a finite epsilon.
+        PrivacyError: If delta is not below one in the number of users, or if epsilon is below what
+            every upper bound at that delta gives.
+    """
+    held = guarantee(facts)
+    if held is None:
+        if facts.private:
+            raise IntegrityError(
+                f"identity.private is true, but there is no finite epsilon and delta against "
+                f"{facts.adversary}: set private to false."
+            )
+        return
+    epsilon, delta = held
+    if delta * max(users, 1) >= 1:
+        raise PrivacyError(f"Expected delta={delta} to be below 1 / {users} users.")
+    bounds = [r.epsilon for r in accounting.results if r.bound != "lower" and r.delta <= delta]
+    if bounds and epsilon < min(bounds) * (1 - TOLERANCE):
+        raise PrivacyError(
+            f"The claim has epsilon={epsilon} at delta={delta}, but the accountants only reach "
+            f"{min(bounds)}."
+        )
+
+
+def check_accounting(accounting: Accounting) -> None:
+    """No lower bound is above an upper bound for a delta no larger."""
+    uppers = [r for r in accounting.results if r.bound != "lower"]
+    lowers = [r for r in accounting.results if r.bound != "upper"]
+    for low, high in itertools.product(lowers, uppers):
+        if high.delta <= low.delta and low.epsilon > high.epsilon * (1 + TOLERANCE):
+            raise IntegrityError(
+                f"Accountants contradict each other: {low.name} says at least {low.epsilon}, "
+                f"{high.name} at most {high.epsilon}."
+            )
+    for result in accounting.results:
+        _not_negative(result.epsilon, f"accounting {result.name} epsilon")
+        _probability(result.delta, f"accounting {result.name} delta")
+
+
+def check_egress(egress: Egress) -> None:
+    """The total is not below the largest message."""
+    largest = max((step.bytes_per_device for step in egress.steps), default=0)
+    if egress.upload_bytes_per_device < largest:
+        raise IntegrityError(
+            f"egress.upload_bytes_per_device={egress.upload_bytes_per_device} is below "
+            f"{largest}, which one step alone uploads."
+        )
+
+
+def check_quality(quality: Quality) -> None:
+    """Every mean lies in its interval, and everything is finite."""
+    for where, interval in _intervals(quality):
+        figures = (interval.low, interval.mean, interval.high)
+        if not all(map(math.isfinite, figures)) or list(figures) != sorted(figures):
+            raise IntegrityError(f"Expected low <= mean <= high for {where}, found {figures}.")
+    for point in quality.curve:
+        if not point.epsilon > 0:
+            raise InputError(f"Expected epsilon > 0 in the curve, found {point.epsilon}.")
+
+
+def check_ledger(ledger: LedgerRecord) -> None:
+    """Entries follow each other and end at the head; the hashes themselves are `verify`'s."""
+    if ledger.length != len(ledger.entries):
+        raise IntegrityError(
+            f"ledger.length={ledger.length}, but there are {len(ledger.entries)} entries."
+        )
+    for index, entry in enumerate(ledger.entries):
+        if missing := {"seq", "kind", "body", "previous_hash", "hash"} - entry.keys():
+            raise InputError(f"Expected {', '.join(sorted(missing))} in ledger entry {index}.")
+    for before, after in itertools.pairwise(ledger.entries):
+        if after["previous_hash"] != before["hash"]:
+            raise IntegrityError(f"Ledger entry {after['seq']} does not follow {before['seq']}.")
+    if ledger.entries and ledger.entries[-1]["hash"] != ledger.head:
+        raise IntegrityError("ledger.head is not the hash of the last entry.")
+
+
+def _check_guarantee(row: AdversaryGuarantee) -> None:
+    if row.epsilon is not None:
+        _not_negative(row.epsilon, f"epsilon of {row.adversary}")
+        if row.delta is None and _finite(row.epsilon):
+            raise InputError(f"Expected a delta for {row.adversary}: 0 for pure epsilon.")
+    if row.delta is not None:
+        _probability(row.delta, f"delta of {row.adversary}")
+    if row.mu is not None:
+        _not_negative(row.mu, f"mu of {row.adversary}")
+
+
+def _intervals(quality: Quality) -> Iterator[tuple[str, Interval]]:
+    for row in quality.rows:
+        for metric, interval in row.metrics.items():
+            yield f"{metric} of {row.name}", interval
+    for point in quality.curve:
+        interval = Interval(mean=point.mean, low=point.low, high=point.high)
+        yield f"{point.metric} at epsilon {point.epsilon}", interval
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _not_negative(value: float, where: str) -> None:
+    if not value >= 0:
+        raise InputError(f"Expected {where} >= 0, found {value}.")
+
+
+def _probability(value: float, where: str) -> None:
+    if not 0 <= value <= 1:
+        raise InputError(f"Expected {where} between 0 and 1, found {value}.")

@@ -1,0 +1,182 @@
+"""One object from which every form of a report is rendered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+from privet.privacy.canonical import Json, canonical_bytes, parse_canonical, sha256
+from privet.privacy.errors import InputError, IntegrityError
+from privet.privacy.report import checks
+from privet.privacy.report.claims import ClaimFacts, Verdict, claim_sentence, verdict
+from privet.privacy.report.records import decode, encode, mapping, require_keys
+from privet.privacy.report.sections import (
+    Accounting,
+    AdversaryGuarantee,
+    Data,
+    Definition,
+    Egress,
+    Identity,
+    LedgerRecord,
+    MechanismStep,
+    Quality,
+    Source,
+    Verification,
+)
+
+SCHEMA = "privet.report/1"
+
+OUTSIDE_EPSILON = (
+    "Metrics, quality figures and recommendations of a simulation: they look at held-out data and "
+    "are outside epsilon"
+)
+NOTHING_PROTECTED = "Users' histories: no guarantee holds for this run"
+CATALOGUE_NOT_DECLARED = (
+    "The catalogue: which items exist was inferred from interactions and not declared public"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A privacy audit report.
+
+    Formal Guarantees: a report that contradicts itself, or claims more than its own figures carry,
+    cannot be made: the claim is computed from the facts and never given.
+
+    Attributes:
+        sources: Where figures come from: a section's name, or a section and a field with a dot
+            between them, to one of measured, computed, declared and absent. What is not in it is
+            absent.
+    """
+
+    identity: Identity
+    definition: Definition
+    adversaries: tuple[AdversaryGuarantee, ...]
+    mechanism: tuple[MechanismStep, ...]
+    accounting: Accounting
+    egress: Egress
+    quality: Quality
+    data: Data
+    ledger: LedgerRecord
+    verification: Verification
+    sources: Mapping[str, Source]
+
+    def __post_init__(self) -> None:
+        """Refuses figures of a wrong type, contradictions and claims that would not hold."""
+        self._sections()
+        checks.check_identity(self.identity)
+        checks.check_definition(self.definition)
+        checks.check_adversaries(self.adversaries, self.definition, self.identity)
+        checks.check_accounting(self.accounting)
+        checks.check_egress(self.egress)
+        checks.check_quality(self.quality)
+        checks.check_ledger(self.ledger)
+        checks.check_claim(self.facts, self.accounting, self.data.users)
+        _check_sources(self.sources)
+
+    @property
+    def facts(self) -> ClaimFacts:
+        """What the claim may say: the headline adversary's row and the definition."""
+        row = self.headline
+        return ClaimFacts(
+            unit=self.definition.unit,
+            epsilon=row.epsilon,
+            delta=row.delta,
+            adversary=row.adversary,
+            trust=self.definition.trust,
+            relation=self.definition.relation,
+            noise_randomness=self.identity.noise_randomness,
+            private=self.identity.private,
+        )
+
+    @property
+    def headline(self) -> AdversaryGuarantee:
+        """The adversary that the claim is about."""
+        wanted = self.definition.headline_adversary
+        return next(row for row in self.adversaries if row.adversary == wanted)
+
+    @property
+    def claim(self) -> str:
+        """The claim in one sentence."""
+        return claim_sentence(self.facts)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The claim in two words."""
+        return verdict(self.facts)
+
+    @property
+    def not_protected(self) -> tuple[str, ...]:
+        """What is not protected, with what follows from the other sections."""
+        open_ = () if self.verdict == "PRIVATE" else (NOTHING_PROTECTED,)
+        catalogue = () if self.data.catalogue_public else (CATALOGUE_NOT_DECLARED,)
+        return (*open_, *self.definition.not_protected, *catalogue, OUTSIDE_EPSILON)
+
+    def source_of(self, name: str) -> Source:
+        """Where a section's or a field's figures come from."""
+        section = name.partition(".")[0]
+        return self.sources.get(name, self.sources.get(section, "absent"))
+
+    def to_dict(self) -> dict[str, Json]:
+        """The report as plain JSON types, with the claim and the schema."""
+        return {"schema": SCHEMA, "claim": self._claim(), **self._sections()}
+
+    def to_bytes(self) -> bytes:
+        """The report as canonical JSON."""
+        return canonical_bytes(self.to_dict())
+
+    def digest(self) -> str:
+        """The SHA-256 of the canonical JSON."""
+        return sha256(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Report":
+        """Reads what `to_dict` wrote.
+
+        Raises:
+            InputError: If the schema is another one, or a field is missing, unknown or mistyped.
+            IntegrityError: If figures contradict each other, or the claim is not what follows.
+            PrivacyError: If it claims more than its own figures carry.
+        """
+        found = mapping(value, "report")
+        schema = found.get("schema")
+        if schema != SCHEMA:
+            raise InputError(f"Expected a report of schema {SCHEMA!r}, found {schema!r}.")
+        hints = get_type_hints(cls)
+        require_keys(found, {"schema", "claim", *hints}, "report")
+        report = cls(**{k: decode(hint, found[k], k) for k, hint in hints.items()})
+        if report._claim() != found["claim"]:
+            raise IntegrityError("The claim is not what follows from the facts of the report.")
+        return report
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Report":
+        """Reads what `to_bytes` wrote, and nothing that was spelled differently.
+
+        Raises:
+            InputError: As `from_dict`.
+            IntegrityError: As `from_dict`, and if the bytes are not canonical.
+            PrivacyError: As `from_dict`.
+        """
+        report = cls.from_dict(mapping(parse_canonical(data), "report"))
+        if report.to_bytes() != data:
+            raise IntegrityError("The report's bytes are not those that its figures give.")
+        return report
+
+    def _sections(self) -> dict[str, Json]:
+        return {k: encode(getattr(self, k), h, k) for k, h in get_type_hints(Report).items()}
+
+    def _claim(self) -> dict[str, Json]:
+        facts = encode(self.facts, ClaimFacts, "claim")
+        return {
+            "verdict": self.verdict,
+            "sentence": self.claim,
+            "facts": facts,
+            "not_protected": list(self.not_protected),
+        }
+
+
+def _check_sources(sources: Mapping[str, Source]) -> None:
+    known = {field.name for field in fields(Report)} - {"sources"}
+    for name in sources:
+        if name.partition(".")[0] not in known:
+            raise InputError(f"Expected sources to name sections, found {name!r}.")

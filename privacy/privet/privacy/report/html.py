@@ -1,0 +1,234 @@
+"""A report as one HTML page: no script, no network, nothing outside the file."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from importlib import resources
+from typing import Any
+
+from privet.privacy.errors import InputError
+from privet.privacy.report import charts
+from privet.privacy.report.claims import ADVERSARIES, TRUST_TEXTS, guarantee
+from privet.privacy.report.document import OUTSIDE_EPSILON, SCHEMA, Report
+from privet.privacy.report.glossary import GLOSSARY
+from privet.privacy.report.sections import MechanismStep, QualityRow
+from privet.privacy.report.text import (
+    bound,
+    epsilon_text,
+    initial,
+    number,
+    rounded_up,
+    short_hash,
+    size,
+)
+
+LEDGER_ROWS = 500
+"""Ledger entries shown in the page; the canonical JSON has them all."""
+
+_VERDICT_NOTES = {
+    "PRIVATE": "a bound holds, as stated",
+    "NO GUARANTEE": "nothing is bounded",
+    "NOT PRIVATE": "for tests only",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One figure of the first screen."""
+
+    label: str
+    value: str
+    note: str
+    title: str = ""
+
+
+def render_html(report: Report) -> str:
+    """Renders a report as a self-contained page, for a desk, a phone and paper.
+
+    Equal reports give equal pages. Everything that came from outside is escaped.
+
+    Raises:
+        InputError: If jinja2 is not installed.
+    """
+    try:
+        import jinja2
+        from markupsafe import Markup
+    except ModuleNotFoundError as error:
+        raise InputError("HTML reports need jinja2: pip install 'privet[sim]'.") from error
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "number": number,
+        "epsilon": epsilon_text,
+        "size": size,
+        "short": short_hash,
+        "initial": initial,
+    }
+    template = environment.from_string(_packaged("report.html.j2"))
+    return template.render(
+        report=report,
+        css=Markup(_packaged("report.css")),
+        figures={name: Markup(svg) for name, svg in _figures(report).items()},
+        **_context(report),
+    )
+
+
+def _context(report: Report) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "stamp": "NOT PRIVATE" if report.verdict == "NOT PRIVATE" else "",
+        "verdict_note": _VERDICT_NOTES[report.verdict],
+        "tiles": _tiles(report),
+        "trust_text": TRUST_TEXTS[report.definition.trust],
+        "adversaries": ADVERSARIES,
+        "guarantee": _guarantee,
+        "tags": _tags(report),
+        "metrics": metric_names(report),
+        "row_label": charts.row_label,
+        "mechanism": mechanism_table(report.mechanism),
+        "entries": [_entry(entry) for entry in report.ledger.entries[:LEDGER_ROWS]],
+        "outside_epsilon": OUTSIDE_EPSILON,
+        "digest": report.digest(),
+        "glossary": GLOSSARY,
+    }
+
+
+def metric_names(report: Report) -> list[str]:
+    """The curve's metrics first, then the others by name, so that equal reports look the same."""
+    names = sorted({name for row in report.quality.rows for name in row.metrics})
+    return list(dict.fromkeys([*(point.metric for point in report.quality.curve), *names]))
+
+
+def mechanism_table(steps: Sequence[MechanismStep]) -> list[list[str]]:
+    """A row for each property of the steps, its name first."""
+    readers: dict[str, Callable[[MechanismStep], str]] = {
+        "Step": lambda s: s.name,
+        "Length of the vector": lambda s: number(s.dimension),
+        "L2 clip norm": lambda s: number(s.l2_clip_norm, 6),
+        "Scale to whole numbers": lambda s: number(s.scale, 6),
+        "Bound after rounding": lambda s: number(s.integer_bound, 6),
+        "Noise": lambda s: s.noise,
+        "Noise std, planned, before scaling": lambda s: number(s.noise_std_planned, 6),
+        "Noise std, effective, before scaling": lambda s: number(s.noise_std_effective, 6),
+        "Noise multiplier, effective": lambda s: number(s.noise_multiplier, 6),
+        "Devices in the sum": lambda s: number(s.devices),
+        "Fewest survivors allowed": lambda s: number(s.min_survivors),
+        "Colluders assumed": lambda s: number(s.colluders),
+    }
+    return [[label, *(read(step) for step in steps)] for label, read in readers.items()]
+
+
+def _tiles(report: Report) -> list[Tile]:
+    epsilon, delta = _headline_tiles(report)
+    who = ADVERSARIES[report.definition.headline_adversary]
+    messages = len(report.egress.steps)
+    return [
+        Tile(label="Unit", value=report.definition.unit, note="with the whole history"),
+        epsilon,
+        delta,
+        Tile(label="Against", value=report.definition.headline_adversary, note=who),
+        Tile(
+            label="Leaves a device",
+            value=size(report.egress.upload_bytes_per_device),
+            note=f"in the whole run, in {messages} message{'' if messages == 1 else 's'}",
+            title=f"{report.egress.upload_bytes_per_device} bytes",
+        ),
+    ]
+
+
+def _headline_tiles(report: Report) -> tuple[Tile, Tile]:
+    held = guarantee(report.facts)
+    if report.verdict != "PRIVATE" or held is None:
+        note = "no figure here is a guarantee" if held else "nothing is bounded"
+        epsilon = Tile(label="Epsilon (ε)", value="none", note=note)
+        return epsilon, Tile(label="Delta (δ)", value="none", note="without an epsilon, no delta")
+    texts = [rounded_up(value) for value in held]
+    shown = [text if exact else f"≤ {text}" for text, exact in texts]
+    return (
+        Tile(
+            label="Epsilon (ε)",
+            value=shown[0],
+            note="smaller is more private",
+            title=repr(held[0]),
+        ),
+        Tile(
+            label="Delta (δ)",
+            value=shown[1],
+            note=f"of {number(report.data.users)} users",
+            title=repr(held[1]),
+        ),
+    )
+
+
+def _guarantee(epsilon: float | None, delta: float | None, mu: float | None) -> list[str]:
+    """An adversary's figures in lines; empty stands for none."""
+    if epsilon is None or epsilon == float("inf") or (delta is not None and delta >= 1):
+        return []
+    lines = [bound("ε", epsilon)]
+    if delta is not None:
+        lines.append(bound("δ", delta))
+    if mu is not None:
+        lines.append(bound("μ", mu))
+    return lines
+
+
+def _figures(report: Report) -> dict[str, str]:
+    """Every chart twice, for a desk and for a phone; the style sheet shows one of them."""
+    stamp = "NOT PRIVATE:" if report.verdict == "NOT PRIVATE" else ""
+    references = [row for row in report.quality.rows if _is_line(row)]
+    found: dict[str, str] = {}
+    for form, width in (("wide", charts.WIDE), ("narrow", charts.NARROW)):
+        for index, metric in enumerate(metric_names(report)):
+            found[f"bars-{metric}-{form}"] = charts.quality_bars(
+                report.quality.rows,
+                metric=metric,
+                identifier=f"bars-{index}-{form}",
+                width=width,
+                stamp=stamp,
+            )
+            found[f"curve-{metric}-{form}"] = charts.quality_curve(
+                report.quality.curve,
+                references,
+                metric=metric,
+                identifier=f"curve-{index}-{form}",
+                width=width,
+                stamp=stamp,
+            )
+        found[f"spent-{form}"] = charts.epsilon_spent(
+            report.accounting.spent,
+            budget=report.accounting.budget_epsilon,
+            identifier=f"spent-{form}",
+            width=width,
+            stamp=stamp,
+        )
+    return found
+
+
+def _is_line(row: QualityRow) -> bool:
+    return row.kind != "private"
+
+
+def _tags(report: Report) -> dict[str, list[tuple[str, str]]]:
+    """Where each section's figures come from, fields that differ after it."""
+    names = [field.name for field in fields(report)]
+    tags: dict[str, list[tuple[str, str]]] = {n: [("", report.source_of(n))] for n in names}
+    for name, source in sorted(report.sources.items()):
+        section, _, inner = name.partition(".")
+        if inner:
+            tags[section].append((inner.replace("_", " "), source))
+    return tags
+
+
+def _entry(entry: Any) -> dict[str, str]:
+    return {
+        "seq": str(entry["seq"]),
+        "kind": str(entry["kind"]),
+        "hash": str(entry["hash"]),
+        "previous": str(entry["previous_hash"]),
+        "body": json.dumps(entry["body"], indent=2, sort_keys=True, ensure_ascii=False),
+    }
+
+
+def _packaged(name: str) -> str:
+    return resources.files("privet.privacy.report").joinpath(name).read_text(encoding="utf-8")

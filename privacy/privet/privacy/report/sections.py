@@ -1,0 +1,229 @@
+"""The sections of a report: frozen values, filled by whoever ran the round.
+
+A number that is None is one that nobody has; infinity is a number. Where the figures of a section come
+from is said in the report's `sources`, see `privet.privacy.report.document`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from privet.privacy.report.claims import AdversaryCode, Randomness, Relation, Trust, Unit
+
+Source: TypeAlias = Literal["measured", "computed", "declared", "absent"]
+Bound: TypeAlias = Literal["upper", "lower", "exact"]
+RowKind: TypeAlias = Literal["reference", "private", "no privacy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Which run this is, and how to make it again.
+
+    Attributes:
+        report_id: A name of the report, unique for its issuer.
+        created_at: ISO 8601 in UTC, as ``2026-11-23T20:00:00Z``.
+        toolkit_version: Privet's.
+        dependencies: Package name to version.
+        reproduction_command: What to type to run it again.
+        noise_randomness: Where the noise came from.
+        private: False stamps everything NOT PRIVATE; must be False without real noise.
+        plan_hash: The hash of the run's public constants, if there is a plan.
+    """
+
+    report_id: str
+    created_at: str
+    toolkit_version: str
+    dependencies: Mapping[str, str]
+    reproduction_command: str
+    noise_randomness: Randomness
+    private: bool
+    plan_hash: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversaryGuarantee:
+    """What holds against one adversary; an epsilon of None is "none"."""
+
+    adversary: AdversaryCode
+    who: str
+    epsilon: float | None
+    delta: float | None
+    mu: float | None
+    mechanism: str
+    assumption: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """What exactly is protected.
+
+    Attributes:
+        unit: What is protected as a whole.
+        relation: Which data sets are neighbours.
+        relation_text: The same in exact words.
+        trust: Whom one has to trust.
+        headline_adversary: Against whom the claim is stated.
+        not_protected: Quantities that are public, each in a few words.
+        outputs_released: What the guarantee covers.
+    """
+
+    unit: Unit
+    relation: Relation
+    relation_text: str
+    trust: Trust
+    headline_adversary: AdversaryCode
+    not_protected: tuple[str, ...]
+    outputs_released: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MechanismStep:
+    """One release: the vector, its bound and its noise.
+
+    Attributes:
+        name: The plan's name for the step.
+        dimension: Length of the vector.
+        l2_clip_norm: Bound of a device's vector before scaling.
+        integer_bound: The L2 bound on the integer grid, rounding included.
+        scale: Integers per unit.
+        noise: The noise, as ``Skellam, one share a device``.
+        noise_std_planned: Standard deviation of the sum's noise per coordinate as planned, in the
+            clip norm's units: before scaling to integers.
+        noise_std_effective: The same for those who survived, less the colluders assumed.
+        noise_multiplier: The effective one, by which epsilon is accounted.
+        devices: Devices in the sum.
+        min_survivors: Below this the round is not opened.
+        colluders: Devices whose noise is assumed to be known.
+    """
+
+    name: str
+    dimension: int
+    l2_clip_norm: float
+    integer_bound: float | None
+    scale: float | None
+    noise: str
+    noise_std_planned: float | None
+    noise_std_effective: float | None
+    noise_multiplier: float | None
+    devices: int
+    min_survivors: int | None
+    colluders: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountantResult:
+    """What one accountant says about the whole run against the headline's adversary."""
+
+    name: str
+    method: str
+    epsilon: float
+    delta: float
+    bound: Bound
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpentPoint:
+    """Epsilon spent after a release, against the headline's adversary."""
+
+    release: int
+    epsilon: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accounting:
+    """Every accountant's result, and the budget that they are held against."""
+
+    results: tuple[AccountantResult, ...]
+    budget_epsilon: float | None
+    budget_delta: float | None
+    spent: tuple[SpentPoint, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EgressStep:
+    """What leaves a device in one step, and nothing else does."""
+
+    name: str
+    fields: tuple[str, ...]
+    bytes_per_device: int
+    padded: bool
+    devices: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Egress:
+    """What left the devices in the whole run; the total is for a device that took every step."""
+
+    steps: tuple[EgressStep, ...]
+    upload_bytes_per_device: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A mean and its interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityRow:
+    """One recommender's metrics, by their names."""
+
+    name: str
+    kind: RowKind
+    epsilon: float | None
+    metrics: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """A metric at one epsilon; ``seeds`` is how many runs it is the mean of."""
+
+    epsilon: float
+    metric: str
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """How good the recommendations are; ``interval`` says what low and high are."""
+
+    rows: tuple[QualityRow, ...]
+    curve: tuple[CurvePoint, ...] = ()
+    interval: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """The data set, and whether its catalogue was declared public."""
+
+    name: str
+    users: int
+    items: int
+    interactions: int
+    split: str
+    catalogue_hash: str
+    catalogue_public: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerRecord:
+    """The chain: entries are JSON objects with seq, kind, body, previous_hash and hash."""
+
+    entries: tuple[Mapping[str, object], ...]
+    head: str
+    length: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """How a reader checks the report: commands to type, and what they do not show."""
+
+    commands: tuple[str, ...]
+    note: str = ""

@@ -1,0 +1,1 @@
+"""Data sets: importers, the synthetic world, splits."""

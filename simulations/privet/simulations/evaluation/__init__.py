@@ -1,0 +1,1 @@
+"""Ranking metrics with confidence intervals, and centralised references."""

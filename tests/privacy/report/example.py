@@ -1,0 +1,273 @@
+"""A realistic report, whose figures are made up for the tests."""
+
+import hashlib
+from dataclasses import replace
+
+from privet.privacy.canonical import canonical_bytes
+from privet.privacy.report.claims import ADVERSARIES, RELATION_TEXTS, AdversaryCode
+from privet.privacy.report.document import Report
+from privet.privacy.report.sections import (
+    AccountantResult,
+    Accounting,
+    AdversaryGuarantee,
+    CurvePoint,
+    Data,
+    Definition,
+    Egress,
+    EgressStep,
+    Identity,
+    Interval,
+    LedgerRecord,
+    MechanismStep,
+    Quality,
+    QualityRow,
+    RowKind,
+    SpentPoint,
+    Verification,
+)
+
+PROTECTED: dict[AdversaryCode, tuple[float, float, str, str, str]] = {
+    "A1": (
+        0.9987,
+        0.2601,
+        "Skellam noise, one share a device",
+        "",
+        "Sees the model only, which is made from the noisy sums.",
+    ),
+    "A2": (
+        0.9989,
+        0.2602,
+        "Skellam noise, less its own share",
+        "The device knows its own noise and no one else's.",
+        "Sees every shared state; no amplification by sampling.",
+    ),
+    "A3": (
+        0.99871,
+        0.2601,
+        "Secure aggregation and Skellam noise",
+        "The server follows the protocol; at least 5,738 devices add their noise.",
+        "Sees the noisy sums, who takes part and when.",
+    ),
+    "A6": (
+        0.9996,
+        0.2604,
+        "Skellam noise, less the group's shares",
+        "No more than 60 devices collude.",
+        "The group knows its members' noise.",
+    ),
+}
+UNPROTECTED: dict[AdversaryCode, str] = {
+    "A4": "A server that may invent devices leaves an honest one alone with its noise share.",
+    "A5": "The app records the events itself, so it has them.",
+    "A7": "Whoever unlocks the device reads what is stored on it.",
+    "A8": "Sees who takes part, when, and how many bytes; messages are padded and encrypted.",
+}
+
+
+def make_report() -> Report:
+    """A run of two releases with epsilon about 1 under secure aggregation."""
+    return Report(
+        identity=_identity(),
+        definition=_definition(),
+        adversaries=tuple(_adversary(code) for code in ADVERSARIES),
+        mechanism=(_step("head", 3706, 0.09), _step("co-occurrence", 45_150, 0.91)),
+        accounting=_accounting(),
+        egress=_egress(),
+        quality=_quality(),
+        data=_data(),
+        ledger=make_ledger(),
+        verification=Verification(
+            commands=("privet verify report.json run.db",),
+            note="It recomputes epsilon from the ledger with two accountants and follows the "
+            "chain. It cannot show that the devices really added their noise.",
+        ),
+        sources={
+            "identity": "measured",
+            "definition": "declared",
+            "adversaries": "computed",
+            "mechanism": "computed",
+            "mechanism.devices": "measured",
+            "accounting": "computed",
+            "accounting.budget": "declared",
+            "egress": "measured",
+            "quality": "measured",
+            "data": "measured",
+            "data.catalogue_public": "declared",
+            "ledger": "measured",
+        },
+    )
+
+
+def seeded() -> Report:
+    """The same run with seeded noise."""
+    report = make_report()
+    identity = replace(report.identity, noise_randomness="seeded", private=False)
+    return replace(report, identity=identity)
+
+
+def without_guarantee(epsilon: float | None = None) -> Report:
+    """The same run without noise; epsilon is none or infinite."""
+    report = make_report()
+    return replace(
+        report,
+        identity=replace(report.identity, noise_randomness="none", private=False),
+        adversaries=tuple(replace(row, epsilon=epsilon) for row in report.adversaries),
+        accounting=Accounting(results=(), budget_epsilon=None, budget_delta=None),
+    )
+
+
+def make_ledger() -> LedgerRecord:
+    """A chain of five entries."""
+    entries: list[dict[str, object]] = []
+    kinds = ("plan", "release-open", "release-closed", "release-open", "release-closed")
+    previous = "0" * 64
+    for seq, kind in enumerate(kinds):
+        body: dict[str, object] = {"step": seq // 2, "survivors": 5931, "colluders": 60}
+        content = {"seq": seq, "kind": kind, "body": body, "previous_hash": previous}
+        digest = hashlib.sha256(canonical_bytes(content)).hexdigest()
+        entries.append({**content, "hash": digest})
+        previous = digest
+    return LedgerRecord(entries=tuple(entries), head=previous, length=len(entries))
+
+
+def _identity() -> Identity:
+    return Identity(
+        report_id="ml-1m-spectral-eps1-0007",
+        created_at="2026-11-23T20:00:00Z",
+        toolkit_version="0.1.0",
+        dependencies={"numpy": "2.4.6", "dp-accounting": "0.6.0", "cryptography": "50.0.2"},
+        reproduction_command="privet simulate --data ml-1m --model spectral --epsilon 1",
+        noise_randomness="operating-system",
+        private=True,
+        plan_hash=hashlib.sha256(b"plan").hexdigest(),
+    )
+
+
+def _definition() -> Definition:
+    return Definition(
+        unit="user",
+        relation="zero-out",
+        relation_text=RELATION_TEXTS["zero-out"],
+        trust="secure-aggregation",
+        headline_adversary="A3",
+        not_protected=(
+            "How many users there are, who takes part, who drops out, and when",
+            "The sizes of messages, which are the same for all devices",
+        ),
+        outputs_released=("Two noisy sums", "Every shared state made from them"),
+    )
+
+
+def _adversary(code: AdversaryCode) -> AdversaryGuarantee:
+    who = ADVERSARIES[code].capitalize()
+    if code in UNPROTECTED:
+        return AdversaryGuarantee(
+            adversary=code,
+            who=who,
+            epsilon=None,
+            delta=None,
+            mu=None,
+            mechanism="",
+            assumption="",
+            reason=UNPROTECTED[code],
+        )
+    epsilon, mu, mechanism, assumption, reason = PROTECTED[code]
+    return AdversaryGuarantee(
+        adversary=code,
+        who=who,
+        epsilon=epsilon,
+        delta=1e-6,
+        mu=mu,
+        mechanism=mechanism,
+        assumption=assumption,
+        reason=reason,
+    )
+
+
+def _step(name: str, dimension: int, share: float) -> MechanismStep:
+    multiplier = 3.845 / share**0.5
+    return MechanismStep(
+        name=name,
+        dimension=dimension,
+        l2_clip_norm=1.0,
+        integer_bound=4096.4,
+        scale=4096.0,
+        noise="Skellam, one share a device",
+        noise_std_planned=multiplier,
+        noise_std_effective=multiplier * 1.011,
+        noise_multiplier=multiplier * 1.011,
+        devices=5931,
+        min_survivors=5738,
+        colluders=60,
+    )
+
+
+def _accounting() -> Accounting:
+    names = (
+        ("dp-accounting", "RDP of Skellam", 0.9987, "upper"),
+        ("privet", "RDP", 0.9987, "upper"),
+    )
+    results = tuple(
+        AccountantResult(name=n, method=m, epsilon=e, delta=1e-6, bound="upper")
+        for n, m, e, _ in names
+    )
+    lower = AccountantResult(
+        name="privet", method="continuous Gaussian", epsilon=0.9412, delta=1e-6, bound="lower"
+    )
+    return Accounting(
+        results=(*results, lower),
+        budget_epsilon=1.0,
+        budget_delta=1e-6,
+        spent=(SpentPoint(release=1, epsilon=0.281), SpentPoint(release=2, epsilon=0.9987)),
+    )
+
+
+def _egress() -> Egress:
+    fields = ("masked vector", "public keys", "encrypted shares")
+    steps = (
+        EgressStep(name="head", fields=fields, bytes_per_device=16_384, padded=True, devices=5990),
+        EgressStep(
+            name="co-occurrence", fields=fields, bytes_per_device=182_272, padded=True, devices=5931
+        ),
+    )
+    return Egress(steps=steps, upload_bytes_per_device=198_656)
+
+
+def _row(name: str, kind: RowKind, epsilon: float | None, recall: float) -> QualityRow:
+    def interval(mean: float) -> Interval:
+        return Interval(mean=mean, low=mean - 0.006, high=mean + 0.006)
+
+    metrics = {"Recall@20": interval(recall), "NDCG@20": interval(recall * 1.45)}
+    return QualityRow(name=name, kind=kind, epsilon=epsilon, metrics=metrics)
+
+
+def _quality() -> Quality:
+    curve = ((1, 0.194), (2, 0.218), (5, 0.243), (10, 0.256), (20, 0.264))
+    return Quality(
+        rows=(
+            _row("Spectral with public features", "private", 0.9987, 0.194),
+            _row("Popularity", "reference", None, 0.113),
+            _row("Local only", "reference", None, 0.128),
+            _row("Federated without privacy", "no privacy", None, 0.279),
+            _row("Centralised", "no privacy", None, 0.281),
+        ),
+        curve=tuple(
+            CurvePoint(
+                epsilon=float(e), metric="Recall@20", mean=m, low=m - 0.007, high=m + 0.007, seeds=5
+            )
+            for e, m in curve
+        ),
+        interval="95 % by bootstrap over users and seeds",
+    )
+
+
+def _data() -> Data:
+    return Data(
+        name="MovieLens 1M",
+        users=6040,
+        items=3706,
+        interactions=1_000_209,
+        split="Last five of each user's events held out by time",
+        catalogue_hash=hashlib.sha256(b"catalogue").hexdigest(),
+        catalogue_public=False,
+    )
