@@ -86,9 +86,7 @@ def take_part(
         at most ``task.step.encoding.l2_bound``, plus (with a noise share) independent Skellam noise
         of variance ``share_variance`` in every coordinate. Nothing else of the history leaves.
     """
-    contribution, local = model.contribute(
-        task.step.step, task.shared, local, cohort, randomness
-    )
+    contribution, local = model.contribute(task.step.step, task.shared, local, cohort, randomness)
     _check(contribution, task.step)
     clipped = clip(contribution).contribution
     streams = [

@@ -14,7 +14,7 @@ from privet.models.plan import Plan, StepPlan
 from privet.privacy.accounting.accountants import claimed_epsilon
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.encoding import decode, wrap
-from privet.privacy.errors import BudgetError, IntegrityError, PrivacyError
+from privet.privacy.errors import BudgetError, InputError, IntegrityError, PrivacyError
 from privet.privacy.ledger import Charge, EntryKind, charges, closed_steps
 from privet.privacy.randomness import Randomness
 from privet.privacy.samplers import sample_rounded_gaussian
@@ -74,6 +74,7 @@ class Coordinator:
 
     Raises:
         IntegrityError: The store belongs to another plan.
+        InputError: A budget that is not a number above 0.
 
     Formal Guarantees:
         A charge is durable before the sum that it pays for can be learnt. A release whose worst
@@ -102,6 +103,8 @@ class Coordinator:
         self._open_ledger(budget)
 
     def _open_ledger(self, budget: float | None) -> None:
+        if budget is not None and not budget > 0:  # NaN too: it would be no limit at all
+            raise InputError(f"Expected budget={budget} to be a number > 0, or inf.")
         entries = self._store.entries
         if not entries:
             self._store.append(
@@ -176,9 +179,7 @@ class Coordinator:
 
         self._check_budget(step)
         reached(Phase.ALLOWED)
-        aggregate = self._fleet.run(
-            Round(plan=self._plan, step=step, shared=shared), charge
-        )
+        aggregate = self._fleet.run(Round(plan=self._plan, step=step, shared=shared), charge)
         reached(Phase.SUMMED)
         release = self._release(step, aggregate)
         shared = self._model.update(step.step, shared, release, self._plan.facts)
@@ -236,9 +237,7 @@ class Coordinator:
             devices=aggregate.survivors,
         )
 
-    def _with_server_noise(
-        self, step: StepPlan, total: NDArray[np.uint32]
-    ) -> NDArray[np.uint32]:
+    def _with_server_noise(self, step: StepPlan, total: NDArray[np.uint32]) -> NDArray[np.uint32]:
         terms = step.terms
         if terms.trust is not Trust.CENTRAL or terms.noise_multiplier == 0:
             return total

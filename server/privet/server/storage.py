@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from privet.models.model import SharedState
+from privet.models.model import SharedState, state_hash
+from privet.privacy.canonical import canonical_bytes
 from privet.privacy.errors import InputError, IntegrityError
-from privet.privacy.ledger import Entry, EntryKind, canonical, check_chain, next_entry
+from privet.privacy.ledger import Entry, EntryKind, check_chain, next_entry
 
 DATABASE = "run.db"
 _NOISE_KEY = "noise.key"
@@ -54,13 +55,19 @@ class RunStore:
             raise InputError(f"No run in {directory}: expected a file {DATABASE} there.")
         if create:
             directory.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, isolation_level=None)
         try:
-            self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
             self._entries = self._read_ledger()
-        except sqlite3.Error as error:
+            if not (create or self._entries):  # a ledger emptied would forget what was spent
+                raise IntegrityError(f"{path} has no ledger: it was cut off, or never started.")
+        except (sqlite3.Error, UnicodeError) as error:  # SQLite quotes damaged text in its errors
+            self._db.close()
             raise IntegrityError(f"{path} is damaged or not a run's database.") from error
+        except IntegrityError:
+            self._db.close()
+            raise
 
     def _read_ledger(self) -> list[Entry]:
         rows = self._db.execute(
@@ -73,13 +80,13 @@ class RunStore:
                 )
                 for s, k, b, p, h in rows
             ]
-        except json.JSONDecodeError as error:
+            head = self._db.execute("SELECT length, hash FROM head").fetchone()
+            if head is None and entries:
+                raise IntegrityError("The ledger's recorded head and length are missing.")
+            length, last = head if head is not None else (0, None)
+            check_chain(entries, head=last, length=length)
+        except (TypeError, ValueError, InputError) as error:
             raise IntegrityError("A ledger entry is not JSON.") from error
-        head = self._db.execute("SELECT length, hash FROM head").fetchone()
-        if head is None and entries:
-            raise IntegrityError("The ledger's recorded head and length are missing.")
-        length, last = head if head is not None else (0, None)
-        check_chain(entries, head=last, length=length)
         return entries
 
     @property
@@ -91,9 +98,7 @@ class RunStore:
         """Append an entry, durably."""
         return self._commit(kind, body, None)
 
-    def close_release(
-        self, step: str, body: dict[str, Any], shared: SharedState
-    ) -> Entry:
+    def close_release(self, step: str, body: dict[str, Any], shared: SharedState) -> Entry:
         """Append the closing entry of a release and store its checkpoint, in one transaction."""
         return self._commit(EntryKind.CLOSE, {"step": step, **body}, (step, shared))
 
@@ -105,7 +110,13 @@ class RunStore:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(
                 "INSERT INTO ledger VALUES (?, ?, ?, ?, ?)",
-                (entry.seq, entry.kind, canonical(body), entry.previous_hash, entry.hash),
+                (
+                    entry.seq,
+                    entry.kind,
+                    canonical_bytes(body).decode(),
+                    entry.previous_hash,
+                    entry.hash,
+                ),
             )
             self._db.execute(
                 "INSERT OR REPLACE INTO head VALUES (0, ?, ?)", (entry.seq + 1, entry.hash)
@@ -119,9 +130,25 @@ class RunStore:
         return entry
 
     def checkpoint(self) -> tuple[str, SharedState] | None:
-        """The last closed step and the shared state after it, None before the first."""
+        """The last closed step and the shared state after it, None before the first.
+
+        Raises:
+            IntegrityError: It is damaged, missing or not the one that the ledger closed with.
+        """
         row = self._db.execute("SELECT step, state FROM checkpoint").fetchone()
-        return None if row is None else (str(row[0]), _unpack(row[1]))
+        closed = [entry.body for entry in self._entries if entry.kind is EntryKind.CLOSE]
+        if row is None and not closed:
+            return None
+        try:
+            step, shared = str(row[0]), _unpack(row[1])
+        except Exception as error:  # whatever zip and npy readers say about damaged bytes
+            raise IntegrityError("The run's checkpoint is damaged or missing.") from error
+        if not closed or (step, state_hash(shared)) != (
+            closed[-1]["step"],
+            closed[-1].get("state_hash"),
+        ):
+            raise IntegrityError("The run's checkpoint is not the one that its ledger records.")
+        return step, shared
 
     def keep_noise_key(self) -> bytes:
         """The run's noise key under central trust, readable by its owner only, until the end.

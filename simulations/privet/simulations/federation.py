@@ -1,23 +1,29 @@
 """One federation on one machine, exactly as it would be deployed, from plan to shared state."""
 
+import json
 import math
+import os
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from privet.client.device import egress_policy
 from privet.models.model import Model, SharedState, state_hash
 from privet.models.plan import Plan, PublicFacts
 from privet.models.planning import make_plan
 from privet.privacy.accounting.adversaries import Guarantee, Trust, guarantees
+from privet.privacy.errors import InputError, IntegrityError
 from privet.privacy.ledger import Entry, charges
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.randomness import Randomness
 from privet.server.coordinator import Coordinator, Observer
-from privet.server.storage import RunStore
+from privet.server.storage import DATABASE, RunStore
 from privet.simulations.fleet import InProcessFleet
 from privet.simulations.preparation import Task
+
+_STATE = "simulation.json"
+_NOISE_KEY = "noise.key"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +67,12 @@ class Federated:
         plan: Its public constants.
         shared: Final shared state.
         entries: The whole ledger.
-        egress: What left the devices in this process, a line a step.
         budget: The limit on epsilon.
     """
 
     plan: Plan
     shared: SharedState
     entries: tuple[Entry, ...]
-    egress: tuple[dict[str, Any], ...]
     budget: float
 
     @property
@@ -120,8 +124,16 @@ def federate(
         budget: Limit on epsilon, the plan's target if not given. Raising it is recorded.
         observer: Called at each phase of a round.
         on_devices: Called with the number of devices done in a round.
+
+    Raises:
+        InputError: The directory cannot be used, or the budget is not above 0.
+        IntegrityError: The run that is there is damaged, or of other data or another plan.
+        BudgetError: A release would overspend.
     """
-    store = RunStore(directory, create=not resume)
+    if budget is not None and not budget > 0:  # before anything is written; NaN is no limit at all
+        raise InputError(f"Expected budget={budget} to be a number > 0, or inf.")
+    remember(directory, task, plan, seed, resume=resume)
+    store = _open(directory, resume=resume)
     try:
         randomness, repeatable = _randomness(plan, store, seed)
         gate = Gate(egress_policy(plan))
@@ -139,22 +151,85 @@ def federate(
             observer=observer,
         )
         shared = coordinator.run()
-        return Federated(
-            plan=plan,
-            shared=shared,
-            entries=store.entries,
-            egress=tuple(gate.log),
-            budget=coordinator.budget,
-        )
+        return Federated(plan=plan, shared=shared, entries=store.entries, budget=coordinator.budget)
+    except sqlite3.Error as error:
+        raise IntegrityError(
+            f"The ledger in {directory} could not be written: another process uses it, or the "
+            "disk is full. What was charged stays charged."
+        ) from error
     finally:
         store.close()
 
 
+def _open(directory: Path, *, resume: bool) -> RunStore:
+    try:
+        return RunStore(directory, create=not resume)
+    except sqlite3.Error as error:
+        raise InputError(f"Cannot open {directory / DATABASE} for writing.") from error
+
+
 def _randomness(plan: Plan, store: RunStore, seed: int | None) -> tuple[Randomness, bool]:
-    """The run's randomness, and whether an interrupted release would repeat exactly."""
+    """The run's randomness, and whether an interrupted release would repeat exactly.
+
+    Under central trust rounding and noise both follow from a key that is kept from before the
+    first ledger entry to the end, so a repeat is the same release. A run whose key is lost must
+    not get another one: its repeats are new releases, and are charged again.
+    """
     if plan.seeded_noise:
         return Randomness.insecure_seeded(0 if seed is None else seed), True
-    if plan.facts.trust is Trust.CENTRAL and math.isfinite(plan.facts.epsilon):
-        # Rounding and noise both follow from the kept key, so a repeat is the same release.
+    noised_here = plan.facts.trust is Trust.CENTRAL and math.isfinite(plan.facts.epsilon)
+    if noised_here and (not store.entries or (store.directory / _NOISE_KEY).exists()):
         return Randomness.from_key(store.keep_noise_key()), True
     return Randomness.secret(), False
+
+
+def remember(directory: Path, task: Task, plan: Plan, seed: int | None, *, resume: bool) -> None:
+    """Record which data a run is on; on resume check that it is the same.
+
+    The plan cannot hold it: it is published, and a hash of private data is not for publishing.
+    Repeating a release with its own noise on other data would reveal the difference.
+
+    Raises:
+        InputError: Nothing to resume, or the directory cannot be written.
+        IntegrityError: The run there is on other data, or with another noise seed.
+    """
+    state = {"fingerprint": task.fingerprint, "noise_seed": seed if plan.seeded_noise else None}
+    path = directory / _STATE
+    if not resume:
+        if not (directory / DATABASE).exists():
+            write_durably(path, json.dumps(state).encode() + b"\n")
+        return
+    if not (directory / DATABASE).is_file():
+        raise InputError(
+            f"No run to resume in {directory}: it was never started. Leave --resume away."
+        )
+    try:
+        recorded = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise IntegrityError(
+            f"{path} is missing or damaged, so it cannot be told whether the data are the same. "
+            "Start a new run elsewhere."
+        ) from error
+    if recorded != state:
+        raise IntegrityError(
+            "This run was started on other data, with another split or another noise seed. Resume "
+            "it with the same, or start a new run elsewhere."
+        )
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file so that it is whole or not there, whatever happens; makes its folder.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error

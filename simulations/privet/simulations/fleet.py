@@ -47,7 +47,7 @@ class InProcessFleet:
         self._model, self._cohort = model, cohort
         self._randomness, self._gate = randomness, gate
         self._on_devices = on_devices or (lambda _: None)
-        self._local: dict[int, LocalState] = {}
+        self._local: LocalState = {}
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
         """Run a round over all devices."""
@@ -55,18 +55,22 @@ class InProcessFleet:
         dimension = round_.step.encoding.dimension
         own_shares = self._randomness.seeded and round_.step.terms.share_variance > 0
         total = np.zeros(dimension, np.int64)
+        local: list[LocalState] = []
         for start, stop in self._blocks(dimension if own_shares else 0):
-            admitted, self._local[start] = take_part(
+            admitted, after = take_part(
                 self._model,
                 task,
-                self._local.get(start, {}),
+                {name: array[start:stop] for name, array in self._local.items()},
                 self._cohort.slice(start, stop),
                 randomness=self._randomness,
                 gate=self._gate,
                 add_noise_share=own_shares,
             )
             admitted.add_into(total)
+            local.append(after)
             self._on_devices(stop)
+        # Blocks differ between steps, so devices' states are kept in one piece.
+        self._local = {name: np.concatenate([part[name] for part in local]) for name in local[0]}
         devices = len(self._cohort)
         charge(devices)
         if not own_shares:

@@ -11,7 +11,14 @@ from privet.models.catalogue import Catalogue
 from privet.models.cohort import Cohort
 from privet.privacy.errors import InputError
 from privet.simulations.data.dataset import Dataset, Split
-from privet.simulations.data.splits import leave_one_out, merge, random_split, time_split
+from privet.simulations.data.splits import (
+    drop_positives,
+    leave_one_out,
+    merge,
+    random_split,
+    time_split,
+)
+from privet.simulations.evaluation.metrics import SAMPLED_K
 
 
 class SplitKind(StrEnum):
@@ -31,7 +38,7 @@ class Task:
         catalogue: The items.
         train: What is on the devices.
         test: Held-out events of the same users.
-        negatives: Candidates for sampled metrics, or None.
+        negatives: Candidates for sampled metrics, -1 where there is none, or None.
         split: How the test events were held out, in words.
     """
 
@@ -67,8 +74,10 @@ def prepare(
         validate: Train on ``train`` and score on ``valid``, to tune without seeing the test.
 
     Raises:
-        InputError: ``validate`` without a validation part, or nothing held out.
+        InputError: A negative seed, ``validate`` without a validation part, or nothing held out.
     """
+    if seed < 0:
+        raise InputError(f"Expected seed={seed} >= 0.")
     made = dataset.split if split is None and dataset.split is not None else None
     if made is None:
         made = _split(dataset, split or SplitKind.RANDOM, np.random.default_rng(seed))
@@ -80,17 +89,28 @@ def prepare(
         train = made.train if made.valid is None else merge(made.train, made.valid)
         test, negatives, name = made.test, made.negatives, made.name
     if len(test.items) == 0:
-        raise InputError(
-            f"The {name} split holds nothing out: users need at least 2 events each."
-        )
+        raise InputError(f"The {name} split holds nothing out: users need at least 2 events each.")
     return Task(
         name=dataset.name,
         catalogue=dataset.catalogue,
         train=train,
         test=test,
-        negatives=negatives,
+        negatives=None if negatives is None else _candidates(negatives, train, test),
         split=name,
     )
+
+
+def _candidates(
+    negatives: NDArray[np.int32], train: Cohort, test: Cohort
+) -> NDArray[np.int32] | None:
+    """Negatives less what each user has, held out or not; None where too few are left.
+
+    They are drawn without looking at the held-out item, so it may be among its own negatives. It
+    must not stay there, nor may anything mark its place: ranked against itself, it ties.
+    """
+    kept = drop_positives(drop_positives(negatives, test), train)
+    fewest = int((kept[test.sizes > 0] >= 0).sum(axis=1).min())
+    return kept if fewest >= SAMPLED_K else None
 
 
 def _split(dataset: Dataset, kind: SplitKind, rng: np.random.Generator) -> Split:

@@ -13,6 +13,7 @@ from privet.privacy.report.assemble import (
     accounting,
     adversary_rows,
     definition,
+    egress,
     ledger_record,
     mechanism_steps,
 )
@@ -21,8 +22,6 @@ from privet.privacy.report.html import render_html
 from privet.privacy.report.sections import (
     CurvePoint,
     Data,
-    Egress,
-    EgressStep,
     Identity,
     Interval,
     Quality,
@@ -32,9 +31,11 @@ from privet.privacy.report.sections import (
 )
 from privet.simulations.comparison import Row
 from privet.simulations.evaluation.intervals import Estimate
+from privet.simulations.federation import write_durably
 from privet.simulations.preparation import Task
 
 _PACKAGES = ("numpy", "scipy", "cryptography", "dp-accounting")
+_INTERVAL = "95 % over users with a held-out item"
 _SOURCES: dict[str, Source] = {
     "identity": "declared",
     "definition": "declared",
@@ -56,6 +57,7 @@ def build_report(
     *,
     command: str,
     curve: Sequence[CurvePoint] = (),
+    curve_note: str = "",
 ) -> Report:
     """A report on a run.
 
@@ -65,6 +67,7 @@ def build_report(
         rows: Measured quality, references among them.
         command: What to type to run it again.
         curve: Quality against epsilon, from a sweep.
+        curve_note: What the curve's intervals and points are, in words.
     """
     view = LedgerView(entries=entries)
     return Report(
@@ -82,11 +85,11 @@ def build_report(
         adversaries=adversary_rows(view),
         mechanism=mechanism_steps(view),
         accounting=accounting(view),
-        egress=_egress(view),
+        egress=egress(view),
         quality=Quality(
             rows=tuple(_quality_row(row) for row in rows),
             curve=tuple(curve),
-            interval="95 % over users with a held-out item",
+            interval="; ".join(filter(None, (_INTERVAL, curve_note))),
         ),
         data=Data(
             name=task.name,
@@ -102,7 +105,8 @@ def build_report(
             commands=("privet verify report.json",),
             note="Recomputes the hash chain and every epsilon from the ledger, by two "
             "accountants, without the data. It does not show that devices added noise, nor, "
-            "since reports are not signed yet, that the whole ledger was not rewritten.",
+            "since reports are not signed yet, that the whole ledger was not rewritten."
+            + (f" The curve: {curve_note}." if curve_note else ""),
         ),
         sources=_SOURCES,
     )
@@ -111,29 +115,13 @@ def build_report(
 def write_report(report: Report, directory: Path) -> tuple[Path, Path]:
     """Write ``report.json`` and ``report.html`` into a folder; returns their paths."""
     as_json, as_html = directory / "report.json", directory / "report.html"
-    as_json.write_bytes(report.to_bytes())
-    as_html.write_text(render_html(report), encoding="utf-8")
+    write_durably(as_html, render_html(report).encode())
+    write_durably(as_json, report.to_bytes())
     return as_json, as_html
 
 
-def _egress(view: LedgerView) -> Egress:
-    steps = tuple(
-        EgressStep(
-            name=step["step"]["name"],
-            fields=("contribution: 32-bit integers, the same number whatever the history",),
-            bytes_per_device=4 * int(step["encoding"]["dimension"]),
-            padded=True,
-            devices=int(view.facts["devices"]),
-        )
-        for step in view.plan["steps"]
-    )
-    return Egress(
-        steps=steps, upload_bytes_per_device=sum(step.bytes_per_device for step in steps)
-    )
-
-
 def _quality_row(row: Row) -> QualityRow:
-    metrics = {name: interval(estimate) for name, estimate in row.evaluation.metrics.items()}
+    metrics = {name: interval(estimate) for name, estimate in row.metrics.items()}
     return QualityRow(name=row.name, kind=row.kind, epsilon=row.epsilon, metrics=metrics)
 
 

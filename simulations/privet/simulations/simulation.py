@@ -4,25 +4,41 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from privet.models.model import Model
 from privet.models.plan import Plan
 from privet.models.popularity import Popularity
 from privet.models.spectral import Spectral
-from privet.privacy.errors import InputError, IntegrityError
+from privet.privacy.errors import InputError, PrivetError
 from privet.server.coordinator import Observer
-from privet.simulations.comparison import Row, evaluate_federated, reference_rows
-from privet.simulations.federation import Federated, Target, federate, plan_for
+from privet.simulations.comparison import Row, federated_row, in_order, reference_rows
+from privet.simulations.federation import Federated, Target, federate, plan_for, write_durably
 from privet.simulations.preparation import Task
 from privet.simulations.reporting import build_report, write_report
 
 MODELS: Mapping[str, Callable[[], Model]] = {"popularity": Popularity, "spectral": Spectral}
-_STATE = "simulation.json"
 RESULT = "result.json"
+
+
+class Interrupted(PrivetError):
+    """Somebody stopped it; says how to go on."""
+
+    exit_code: ClassVar[int] = 130
+
+
+@contextmanager
+def resumable(run_dir: Path, how: str) -> Iterator[None]:
+    """Make an interruption say how to go on, if there is anything to go on with."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        begun = f" What was charged stays charged; {how}" if run_dir.exists() else ""
+        raise Interrupted(f"Interrupted.{begun}") from stop
 
 
 def model_named(name: str) -> Model:
@@ -79,45 +95,61 @@ class Result:
     """What a simulation found.
 
     Attributes:
+        task: The data.
         federated: The run.
-        rows: The federated model first, then the references.
+        row: Its quality.
+        references: What to compare it with; empty if not asked for.
         run_dir: Where everything is.
-        seconds: Wall time of this process's share: federation and evaluation, then references.
+        seconds: Wall time of this process: federation, evaluation and references.
     """
 
     task: Task
     federated: Federated
-    rows: tuple[Row, ...]
+    row: Row
+    references: tuple[Row, ...]
     run_dir: Path
     seconds: float
 
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The table, in order."""
+        return in_order(self.row, self.references)
+
+    @property
+    def private(self) -> bool:
+        """Whether anything is guaranteed against anyone."""
+        return self.row.kind == "private"
+
     def to_dict(self) -> dict[str, Any]:
         """The documented JSON of ``privet simulate --json``."""
-        facts = self.federated.plan.facts
-        measured = self.rows[0].evaluation.to_dict()["metrics"]
-        assert isinstance(measured, dict)
+        plan = self.federated.plan
+        measured = self.row.to_dict()["metrics"]
         return {
-            "model": self.federated.plan.model,
+            "model": plan.model,
             "data": self.task.name,
             "split": self.task.split,
-            "trust": str(facts.trust),
+            "trust": str(plan.facts.trust),
             "metrics": {name: estimate["mean"] for name, estimate in measured.items()},
             "intervals": {name: [e["low"], e["high"]] for name, e in measured.items()},
             "references": {
-                row.name: {name: e.mean for name, e in row.evaluation.metrics.items()}
-                for row in self.rows[1:]
+                row.name: {name: e.mean for name, e in row.metrics.items()}
+                for row in self.references
             },
+            "rows": [row.to_dict() for row in self.rows],
             "privacy": [
                 {"adversary": str(g.adversary), "epsilon": g.epsilon, "delta": g.delta}
                 for g in self.federated.guarantees
             ],
-            "private": any(g.epsilon is not None for g in self.federated.guarantees),
-            "users": facts.devices,
-            "items": facts.items,
-            "upload_bytes_per_device": self.federated.plan.upload_bytes,
+            "private": self.private,
+            "stamp": None if self.private else "NOT PRIVATE",
+            "seeded_noise": plan.seeded_noise,
+            "users": plan.facts.devices,
+            "items": plan.facts.items,
+            "upload_bytes_per_device": plan.upload_bytes,
             "seconds": round(self.seconds, 3),
             "peak_rss_mb": round(peak_rss_mb(), 1),
             "run_dir": str(self.run_dir),
+            "plan_hash": plan.hash,
             "model_hash": self.federated.model_hash,
         }
 
@@ -154,7 +186,6 @@ def simulate(
     started = time.monotonic()
     plan = plan_for(model, task, options.target, seeded_noise=options.insecure_seeded_noise)
     watch.planned(plan)
-    _remember(run_dir, task, options.seed, resume=resume)
     federated = federate(
         model,
         task,
@@ -166,54 +197,22 @@ def simulate(
         observer=watch.observer,
         on_devices=watch.on_devices,
     )
-    rows = [_federated_row(model, task, federated)]
-    watch.on_row(rows[0])
-    if options.references:
-        for row in reference_rows(model, task, options.target):
-            rows.append(row)
-            watch.on_row(row)
-    write_report(
-        build_report(federated.entries, task, rows, command=options.command), run_dir
-    )
+    row = federated_row(model, task, federated)
+    watch.on_row(row)
+    references = []
+    for reference in reference_rows(model, task, options.target) if options.references else ():
+        watch.on_row(reference)
+        references.append(reference)
     result = Result(
         task=task,
         federated=federated,
-        rows=tuple(rows),
+        row=row,
+        references=tuple(references),
         run_dir=run_dir,
         seconds=time.monotonic() - started,
     )
-    (run_dir / RESULT).write_text(json.dumps(result.to_dict(), indent=2) + "\n")
+    report = build_report(federated.entries, task, result.rows, command=options.command)
+    write_report(report, run_dir)
+    body = json.dumps(result.to_dict(), indent=2, allow_nan=False)
+    write_durably(run_dir / RESULT, body.encode() + b"\n")  # last: it marks the run as finished
     return result
-
-
-def _federated_row(model: Model, task: Task, federated: Federated) -> Row:
-    known = [g.epsilon for g in federated.guarantees if g.epsilon is not None]
-    return Row(
-        name=f"federated {model.name}" + (", private" if known else ", no privacy"),
-        kind="private" if known else "no privacy",
-        epsilon=max(known) if known else None,
-        evaluation=evaluate_federated(model, task, federated),
-    )
-
-
-def _remember(run_dir: Path, task: Task, seed: int, *, resume: bool) -> None:
-    """Record which data a run is on; on resume check that it is the same.
-
-    The plan cannot hold it: it is published, and a hash of private data is not for publishing.
-    """
-    state = {"fingerprint": task.fingerprint, "seed": seed}
-    path = run_dir / _STATE
-    if not resume:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        if not (run_dir / "run.db").exists():
-            path.write_text(json.dumps(state) + "\n")
-        return
-    try:
-        recorded = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise InputError(f"No simulation to resume in {run_dir}.") from error
-    if recorded != state:
-        raise IntegrityError(
-            "This run was started on other data or with another seed. Resume it with the same, or "
-            "start a new run elsewhere."
-        )

@@ -135,9 +135,26 @@ class ReleaseTerms:
             InputError: A field is missing, unknown or of a value that no release can have.
         """
         try:
-            return cls(**{**body, "trust": Trust(body["trust"])})
+            terms = cls(**{**body, "trust": Trust(body["trust"])})
+            fitting = terms._possible()
         except (TypeError, KeyError, ValueError) as error:
             raise InputError("A ledger entry's release terms are malformed.") from error
+        if not fitting:
+            raise InputError("A ledger entry's release terms are malformed: an impossible value.")
+        return terms
+
+    def _possible(self) -> bool:
+        """Whether every value is one that a release can have."""
+        counts = (self.dimension, self.survivors, self.colluders)
+        reals = (self.l2_bound, self.l1_bound, self.noise_multiplier, self.share_variance)
+        return (
+            isinstance(self.nonnegative, bool)
+            and all(isinstance(count, int) for count in counts)
+            and all(math.isfinite(real) for real in reals)
+            and min(self.dimension, self.survivors) >= 1
+            and min(self.l2_bound, self.l1_bound) > 0
+            and min(self.colluders, self.noise_multiplier, self.share_variance) >= 0
+        )
 
 
 _NEVER_PROTECTED = frozenset({Adversary.APP_DEVELOPER, Adversary.DEVICE_LOCAL})

@@ -117,6 +117,9 @@ class Gate:
             and rule.dimensions.get(upload.step) == upload.dimension
             and np.issubdtype(upload.integers.dtype, np.integer)
             and len(upload.indices) == len(upload.integers)
+            and np.issubdtype(upload.indices.dtype, np.integer)
+            and upload.indices.min(initial=0) >= 0
+            and upload.indices.max(initial=0) < upload.dimension
         )
 
     @property

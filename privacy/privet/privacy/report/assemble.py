@@ -21,6 +21,8 @@ from privet.privacy.report.sections import (
     Accounting,
     AdversaryGuarantee,
     Definition,
+    Egress,
+    EgressStep,
     LedgerRecord,
     MechanismStep,
     SpentPoint,
@@ -197,10 +199,12 @@ def mechanism_steps(view: LedgerView) -> tuple[MechanismStep, ...]:
 
 
 def _noise_std(terms: ReleaseTerms, shares: int | None) -> float:
-    """Standard deviation of the noise that counts, in integers."""
+    """Standard deviation of the noise that counts, in integers; None counts all survivors."""
     if terms.trust is Trust.CENTRAL:
         return terms.noise_multiplier * terms.l2_bound
-    counted = 1 if terms.trust is Trust.LOCAL else shares or terms.survivors
+    counted = terms.survivors if shares is None else shares
+    if terms.trust is Trust.LOCAL:
+        counted = 1
     return float((terms.share_variance * max(counted, 0)) ** 0.5)
 
 
@@ -231,6 +235,21 @@ def accounting(view: LedgerView) -> Accounting:
     return Accounting(
         results=results, budget_epsilon=view.budget, budget_delta=view.delta, spent=spent
     )
+
+
+def egress(view: LedgerView) -> Egress:
+    """What leaves a device: one integer vector a step, of a size that its history does not change."""
+    steps = tuple(
+        EgressStep(
+            name=step["step"]["name"],
+            fields=("contribution: 32-bit integers, the same number whatever the history",),
+            bytes_per_device=4 * int(step["encoding"]["dimension"]),
+            padded=True,
+            devices=int(view.facts["devices"]),
+        )
+        for step in view.plan["steps"]
+    )
+    return Egress(steps=steps, upload_bytes_per_device=sum(step.bytes_per_device for step in steps))
 
 
 def ledger_record(entries: Sequence[Entry]) -> LedgerRecord:

@@ -19,8 +19,10 @@ _ASSUMPTIONS = {
     Trust.LOCAL: "the user's own device adds its noise",
 }
 
+_CENTRAL_SERVER = "under central trust the server receives every vector without noise"
+
 _NONE = {
-    Adversary.CURIOUS_SERVER: "under central trust the server receives every vector without noise",
+    Adversary.CURIOUS_SERVER: _CENTRAL_SERVER,
     Adversary.MALICIOUS_SERVER: "identities are not certified by anyone but the server, so it "
     "could invent all other devices; only trust 'local' answers this",
     Adversary.APP_DEVELOPER: "the app records the events itself, under any trust",
@@ -32,12 +34,30 @@ _NONE = {
 
 _REASONS = {
     Adversary.MODEL_CONSUMER: "sees the released model only; no amplification is claimed",
-    Adversary.OTHER_CLIENT: "sees the released model and knows its own noise share",
+    Adversary.OTHER_CLIENT: "sees the released model",
     Adversary.CURIOUS_SERVER: "sees every sum, participation and timing",
-    Adversary.MALICIOUS_SERVER: "sees each device's noisy vector",
+    Adversary.COLLUDING_CLIENTS: "know the released model",
+}
+
+_OWN_SHARES = {
+    Adversary.OTHER_CLIENT: "sees the released model and knows its own noise share",
     Adversary.COLLUDING_CLIENTS: "know the released model and their members' noise shares",
+}
+
+_OWN_VECTORS = {
+    Adversary.CURIOUS_SERVER: "sees each device's noisy vector, participation and timing",
+    Adversary.MALICIOUS_SERVER: "sees each device's noisy vector, whoever the others are",
     Adversary.NETWORK: "sees each device's noisy vector at worst",
 }
+
+_SPECIAL_REASONS: dict[Trust, dict[Adversary, str]] = {
+    Trust.CENTRAL: {},
+    Trust.SECURE_AGGREGATION: _OWN_SHARES,
+    Trust.LOCAL: _OWN_VECTORS,
+}
+
+_UNPROTECTED = "there is no noise, or noise that others can recompute"
+_COLLUDING = frozenset({Adversary.CURIOUS_SERVER, Adversary.COLLUDING_CLIENTS})
 
 
 def describe(
@@ -53,14 +73,13 @@ def describe(
     """
     adversary = guarantee.adversary
     if guarantee.epsilon is None or guarantee.delta is None:
-        unprotected = "there is no noise, or noise that others can recompute"
-        reason = _NONE.get(adversary, unprotected) if private else unprotected
         mechanism, assumption, mu = "none", "none", None
+        reason = _no_guarantee(adversary, trust) if private else _UNPROTECTED
     else:
         mechanism, assumption = _MECHANISMS[trust], _ASSUMPTIONS[trust]
-        reason = _REASONS[adversary]
-        if adversary in (Adversary.CURIOUS_SERVER, Adversary.COLLUDING_CLIENTS):
-            assumption += f"; at most {colluders} devices reveal their noise shares"
+        reason = (_REASONS | _SPECIAL_REASONS[trust])[adversary]
+        if trust is Trust.SECURE_AGGREGATION and adversary in _COLLUDING:
+            assumption += f"; noise shares revealed by at most {colluders} of them"
         # One (epsilon, delta) proves no mu; only exact Gaussian composition has one.
         exact = trust is Trust.CENTRAL
         mu = gaussian_mu(guarantee.epsilon, guarantee.delta) if exact else None
@@ -75,3 +94,9 @@ def describe(
         assumption=assumption,
         reason=reason,
     )
+
+
+def _no_guarantee(adversary: Adversary, trust: Trust) -> str:
+    if trust is Trust.CENTRAL and adversary is Adversary.MALICIOUS_SERVER:
+        return _CENTRAL_SERVER
+    return _NONE.get(adversary, _UNPROTECTED)

@@ -3,21 +3,30 @@
 Needs neither the data nor the model: an auditor runs it on another machine.
 """
 
+import dataclasses
+import json
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
+from privet.privacy.accounting.accountants import Account, check_agreement, claimed_epsilon
 from privet.privacy.accounting.adversaries import ReleaseTerms
+from privet.privacy.accounting.events import Event
 from privet.privacy.canonical import sha256
-from privet.privacy.errors import IntegrityError
-from privet.privacy.ledger import Entry, EntryKind, check_chain, closed_steps
+from privet.privacy.encoding import Encoding
+from privet.privacy.errors import InputError, IntegrityError, PrivetError
+from privet.privacy.ledger import Charge, Entry, EntryKind, charges, check_chain
 from privet.privacy.report.assemble import (
     LedgerView,
     accounting,
     adversary_rows,
     definition,
+    egress,
     mechanism_steps,
 )
-from privet.privacy.report.document import Report
+from privet.privacy.report.document import SCHEMA, Report
 
 _TOLERANCE = 1e-6
 
@@ -38,35 +47,44 @@ class Check:
 NOT_CHECKED = (
     "that devices really clipped, rounded and added noise: a ledger records it, it cannot prove it",
     "that the ledger was not rewritten as a whole: reports are not signed yet",
-    "metrics of quality: they need the held-out data",
+    "metrics of quality and the size of the data: they need the data",
 )
 
 
+def read_report(data: bytes) -> Report:
+    """A report from its bytes.
+
+    Raises:
+        InputError: Not JSON, or not a report.
+        IntegrityError: A report whose figures were changed.
+    """
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InputError("Expected a report in JSON: this file is none, or is cut off.") from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise InputError(f"Expected a report of schema {SCHEMA!r}; this is another JSON file.")
+    with _mismatches():
+        return Report.from_bytes(data)
+
+
 def verify_ledger(entries: tuple[Entry, ...], *, head: str, length: int) -> tuple[Check, ...]:
-    """Check a ledger by itself: chain, plan, charges, budget and two accountants.
+    """Check a ledger by itself: chain, plan, charges, budget, and each epsilon by two accountants.
 
     Raises:
         IntegrityError: The first thing that does not hold.
     """
-    check_chain(entries, head=head, length=length)
-    view = LedgerView(entries=entries)
-    recomputed = sha256(view.plan)
-    if recomputed != view.plan_hash:
-        raise IntegrityError("The plan's hash does not match the plan.")
-    _check_charges(view)
-    accounts = accounting(view)
-    checks = [
-        Check(name="hash chain", found=f"{length} entries, head {head[:12]}"),
-        Check(name="plan", found=f"hash {recomputed[:12]} matches"),
-        Check(name="charges", found=f"{len(view.charges)}, each as planned or more private"),
-    ]
-    checks += [
-        Check(name=a.name, found=f"epsilon {a.epsilon:.6g} at delta {a.delta:g}: {a.method}")
-        for a in accounts.results
-    ]
-    if not accounts.results:
-        checks.append(Check(name="epsilon", found="none is claimed: " + view.randomness + " noise"))
-    return tuple(checks)
+    with _mismatches():
+        check_chain(entries, head=head, length=length)
+        view = LedgerView(entries=entries)
+        _check_plan(view)
+        _Replay(view).run()
+        return (
+            Check(name="hash chain", found=f"{length} entries, head {head[:12]}"),
+            Check(name="plan", found=f"hash {view.plan_hash[:12]} matches, bounds follow from it"),
+            Check(name="charges", found=f"{len(view.charges)}, as planned, within the budget"),
+            *_accounts(view),
+        )
 
 
 def verify_report(report: Report) -> tuple[Check, ...]:
@@ -75,96 +93,188 @@ def verify_report(report: Report) -> tuple[Check, ...]:
     Raises:
         IntegrityError: A figure is not what follows from the ledger.
     """
-    entries = tuple(Entry.from_dict(dict(entry)) for entry in report.ledger.entries)
-    checks = verify_ledger(entries, head=report.ledger.head, length=report.ledger.length)
-    view = LedgerView(entries=entries)
-    if (report.identity.private, report.identity.noise_randomness) != (
-        view.private,
-        view.randomness,
-    ):
-        raise IntegrityError("The report's privacy stamp is not what its ledger says.")
-    if report.identity.plan_hash != view.plan_hash:
-        raise IntegrityError("The report's plan hash is not the ledger's.")
-    if report.data.catalogue_hash != view.plan["catalogue_hash"]:
-        raise IntegrityError("The report's catalogue is not the plan's.")
-    if (report.data.users, report.data.items) != (view.facts["devices"], view.facts["items"]):
-        raise IntegrityError("The report's numbers of users or items are not the plan's.")
-    if report.definition != definition(view):
-        raise IntegrityError("The report's definition of privacy is not what its plan says.")
-    _check_figures(report, view)
-    uploads = sum(4 * int(step["encoding"]["dimension"]) for step in view.plan["steps"])
-    if report.egress.upload_bytes_per_device != uploads:
-        raise IntegrityError(
-            f"The report says {report.egress.upload_bytes_per_device} bytes leave a device; its "
-            f"plan makes it {uploads}."
+    with _mismatches():
+        entries = tuple(Entry.from_dict(dict(entry)) for entry in report.ledger.entries)
+        checks = verify_ledger(entries, head=report.ledger.head, length=report.ledger.length)
+        view = LedgerView(entries=entries)
+        for name, claimed, computed in _figures(report, view):
+            _compare(name, claimed, computed)
+        figures = "adversaries, definition, mechanism, accounting and what leaves a device"
+        return (*checks, Check(name="report", found=f"{figures} follow from the ledger"))
+
+
+@contextmanager
+def _mismatches() -> Iterator[None]:
+    """Whatever readers make of a changed file is a mismatch: one error, one exit code."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except PrivetError as error:
+        raise IntegrityError(f"Figures do not hold together: {error}") from error
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise IntegrityError("A ledger entry or its plan is malformed.") from error
+
+
+def _check_plan(view: LedgerView) -> None:
+    """The plan has its hash, and its bounds and noise are those of its own public constants."""
+    if sha256(view.plan) != view.plan_hash:
+        raise IntegrityError("The plan's hash does not match the plan.")
+    facts, planned = view.facts, []
+    for body in view.plan["steps"]:
+        step, terms = body["step"], ReleaseTerms.from_dict(body["terms"])
+        encoding = Encoding(**body["encoding"])
+        expected = ReleaseTerms(
+            trust=view.trust,
+            dimension=int(step["dimension"]),
+            l2_bound=encoding.l2_bound,
+            l1_bound=encoding.l1_bound,
+            nonnegative=bool(step["nonnegative"]),
+            noise_multiplier=terms.noise_multiplier,
+            share_variance=terms.share_variance,
+            survivors=int(facts["min_survivors"]),
+            colluders=int(facts["colluders"]),
         )
-    rows = [f"{r.adversary} {_show(r.epsilon)}" for r in report.adversaries]
-    return (*checks, Check(name="adversaries", found=", ".join(rows)))
+        where = f"plan, terms of step {step['name']!r}"
+        _compare(where, terms, expected)
+        constants = (encoding.dimension, encoding.l2_clip_norm, encoding.devices)
+        wanted = (expected.dimension, float(step["l2_clip_norm"]), int(facts["devices"]))
+        _compare(f"plan, encoding of step {step['name']!r}", constants, wanted)
+        planned.append(terms.worst_case())
+    target = math.inf if facts["epsilon"] is None else float(facts["epsilon"])
+    if not planned or claimed_epsilon(planned, view.delta) > target * (1 + _TOLERANCE):
+        raise IntegrityError("The plan's noise is less than its epsilon needs.")
 
 
-def _check_charges(view: LedgerView) -> None:
-    """Charges are the plan's steps, in order, with its terms and enough survivors."""
-    steps = [step["step"]["name"] for step in view.plan["steps"]]
-    planned = {
-        step["step"]["name"]: ReleaseTerms.from_dict(step["terms"]) for step in view.plan["steps"]
-    }
-    for charge in view.charges:
-        terms = planned.get(charge.step)
-        if terms is None or charge.terms != terms.with_survivors(charge.terms.survivors):
+@dataclass
+class _Replay:
+    """Walks through a ledger and refuses an order of events that no coordinator makes."""
+
+    view: LedgerView
+    closed: int = 0
+    attempts: int = 0
+    survivors: int = 0
+    limit: float | None = None
+    state_hash: object = None
+    ended: bool = False
+    charged: list[ReleaseTerms] = field(default_factory=list)
+
+    def run(self) -> None:
+        for entry in self.view.entries[1:]:
+            if self.ended and entry.kind is not EntryKind.BUDGET:
+                raise IntegrityError(f"Ledger entry {entry.seq} comes after the run's end.")
+            match entry.kind:
+                case EntryKind.PLAN:
+                    raise IntegrityError("The ledger has a second plan.")
+                case EntryKind.BUDGET:
+                    self._budget(entry.body)
+                case EntryKind.CHARGE:
+                    self._charge(charges([entry])[0])
+                case EntryKind.CLOSE:
+                    self._close(entry.body)
+                case EntryKind.END:
+                    self._end(entry.body)
+
+    def _budget(self, body: Mapping[str, Any]) -> None:
+        self.limit = math.inf if body["epsilon"] is None else float(body["epsilon"])
+        if not self.limit > 0 or body["delta"] != self.view.delta:
+            raise IntegrityError("The ledger records an impossible budget.")
+
+    def _charge(self, charge: Charge) -> None:
+        name, terms = self._next("charged")
+        if self.limit is None:
+            raise IntegrityError("The ledger records no budget before its first charge.")
+        as_planned = terms.with_survivors(charge.terms.survivors)
+        if (charge.step, charge.attempt, charge.terms) != (name, self.attempts, as_planned):
             raise IntegrityError(f"A charge of step {charge.step!r} is not what its plan says.")
-        if not terms.survivors <= charge.terms.survivors <= int(view.facts["devices"]):
+        if not terms.survivors <= charge.terms.survivors <= int(self.view.facts["devices"]):
             raise IntegrityError(f"A charge of step {charge.step!r} has impossible survivors.")
-    open_or_closed: list[str] = []
-    for entry in view.entries:
-        if entry.kind is EntryKind.CHARGE:
-            open_or_closed.append(str(entry.body["step"]))
-        elif entry.kind is EntryKind.CLOSE and entry.body["step"] not in open_or_closed:
-            raise IntegrityError(f"Step {entry.body['step']!r} was closed without a charge.")
-    done = list(closed_steps(view.entries))
-    if done != steps[: len(done)]:
-        raise IntegrityError("Steps were closed in another order than the plan's.")
-    budget = math.inf if view.budget is None else view.budget
-    if view.epsilon_after(len(view.charges)) > budget * (1 + _TOLERANCE):
-        raise IntegrityError("The ledger's charges exceed its budget.")
-
-
-def _check_figures(report: Report, view: LedgerView) -> None:
-    for claimed, computed in zip(report.adversaries, adversary_rows(view), strict=True):
-        same_words = (claimed.who, claimed.mechanism, claimed.assumption, claimed.reason) == (
-            computed.who,
-            computed.mechanism,
-            computed.assumption,
-            computed.reason,
-        )
-        if not (
-            same_words
-            and _same(claimed.epsilon, computed.epsilon)
-            and _same(claimed.delta, computed.delta)
-            and _same(claimed.mu, computed.mu)
-        ):
+        self.attempts, self.survivors = self.attempts + 1, charge.terms.survivors
+        self.charged.append(charge.terms)
+        spent = claimed_epsilon([one.worst_case() for one in self.charged], self.view.delta)
+        if spent > self.limit * (1 + _TOLERANCE):
             raise IntegrityError(
-                f"Against {claimed.adversary} the report says epsilon {_show(claimed.epsilon)}; "
-                f"its ledger makes it {_show(computed.epsilon)}."
+                f"Charges reach epsilon {spent:.6g}, above the budget of {self.limit:.6g}."
             )
-    if report.mechanism != mechanism_steps(view):
-        raise IntegrityError("The report's mechanism is not what its ledger says.")
-    claimed_accounts = {a.name: a.epsilon for a in report.accounting.results}
-    recomputed = accounting(view)
-    for account in recomputed.results:
-        if not _same(claimed_accounts.get(account.name), account.epsilon):
-            raise IntegrityError(
-                f"{account.name}: the report says epsilon "
-                f"{_show(claimed_accounts.get(account.name))}, recomputed {account.epsilon:.6g}."
-            )
-    if report.accounting.budget_epsilon != view.budget:
-        raise IntegrityError("The report's budget is not the ledger's.")
+
+    def _close(self, body: Mapping[str, Any]) -> None:
+        name, _ = self._next("closed")
+        if body["step"] != name:
+            raise IntegrityError("Steps were closed in another order than the plan's.")
+        if not self.attempts:
+            raise IntegrityError(f"Step {name!r} was closed without a charge.")
+        if int(body["devices"]) < self.survivors:
+            raise IntegrityError(f"Step {name!r} was closed with fewer devices than charged.")
+        self.closed, self.attempts, self.state_hash = self.closed + 1, 0, body["state_hash"]
+
+    def _end(self, body: Mapping[str, Any]) -> None:
+        if self.closed != len(self.view.plan["steps"]):
+            raise IntegrityError("The run ended before its plan did.")
+        if body["model_hash"] != self.state_hash:
+            raise IntegrityError("The run's final model is not its last release's.")
+        self.ended = True
+
+    def _next(self, verb: str) -> tuple[str, ReleaseTerms]:
+        steps = self.view.plan["steps"]
+        if self.closed >= len(steps):
+            raise IntegrityError(f"A step is {verb} that the plan does not have.")
+        body = steps[self.closed]
+        return str(body["step"]["name"]), ReleaseTerms.from_dict(body["terms"])
 
 
-def _same(a: float | None, b: float | None) -> bool:
-    if a is None or b is None:
-        return a is b
-    return a == b or math.isclose(a, b, rel_tol=_TOLERANCE, abs_tol=1e-12)
+def _accounts(view: LedgerView) -> Iterator[Check]:
+    """Each adversary's epsilon, by two accountants that agree."""
+    if not view.charges:
+        yield Check(name="epsilon", found="nothing was released")
+    elif not view.private:
+        yield Check(name="epsilon", found=f"NOT PRIVATE, none is claimed: {view.randomness} noise")
+    agreed: dict[tuple[Event, ...], tuple[Account, ...]] = {}
+    for guarantee in view.guarantees:
+        found = "none"
+        if guarantee.epsilon is not None:
+            seen = [terms.seen_by(guarantee.adversary) for terms in view.releases]
+            events = tuple(event for event in seen if event is not None)
+            if events not in agreed:
+                agreed[events] = check_agreement(events, view.delta)
+            accounts = ", ".join(f"{a.name} {a.epsilon:.6g}" for a in agreed[events])
+            found = f"{guarantee.epsilon:.6g} at delta {view.delta:g}, of {accounts}"
+        yield Check(name=f"epsilon against {guarantee.adversary}", found=found)
+    methods = {a.name: a.method for accounts in agreed.values() for a in accounts}
+    for name, method in methods.items():
+        yield Check(name=f"accountant {name}", found=method)
 
 
-def _show(epsilon: float | None) -> str:
-    return "none" if epsilon is None else f"{epsilon:.6g}"
+def _figures(report: Report, view: LedgerView) -> Iterator[tuple[str, object, object]]:
+    """What a report says of privacy, each with what its ledger makes of it."""
+    identity, data, facts = report.identity, report.data, view.facts
+    yield "stamp", identity.private, view.private
+    yield "noise_randomness", identity.noise_randomness, view.randomness
+    yield "plan_hash", identity.plan_hash, view.plan_hash
+    yield "catalogue_hash", data.catalogue_hash, view.plan["catalogue_hash"]
+    yield "users and items", (data.users, data.items), (facts["devices"], facts["items"])
+    yield "definition", report.definition, definition(view)
+    yield "adversaries", report.adversaries, adversary_rows(view)
+    yield "mechanism", report.mechanism, mechanism_steps(view)
+    yield "accounting", report.accounting, accounting(view)
+    yield "egress", report.egress, egress(view)
+    known = [g.epsilon for g in view.guarantees if g.epsilon is not None]
+    for row in report.quality.rows:
+        expected = max(known, default=None) if row.kind == "private" else None
+        yield f"quality, epsilon of {row.name!r}", row.epsilon, expected
+
+
+def _compare(where: str, claimed: object, computed: object) -> None:
+    """Refuse the first difference, floats to within 1e-6, and say where it is."""
+    if dataclasses.is_dataclass(computed) and type(claimed) is type(computed):
+        for part in dataclasses.fields(computed):
+            name = f"{where}.{part.name}"
+            _compare(name, getattr(claimed, part.name), getattr(computed, part.name))
+    elif isinstance(computed, tuple) and isinstance(claimed, tuple):
+        _compare(f"number of {where}", len(claimed), len(computed))
+        for index, (one, other) in enumerate(zip(claimed, computed, strict=True)):
+            _compare(f"{where}[{index}]", one, other)
+    elif isinstance(computed, float) and isinstance(claimed, float):
+        if not math.isclose(claimed, computed, rel_tol=_TOLERANCE, abs_tol=1e-12):
+            raise IntegrityError(f"{where} is said to be {claimed:.9g}, but it is {computed:.9g}.")
+    elif claimed != computed:
+        raise IntegrityError(f"{where} is said to be {claimed!r}, but it is {computed!r}.")

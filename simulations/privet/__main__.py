@@ -1,0 +1,5 @@
+"""``python -m privet``."""
+
+from privet.simulations.cli import main
+
+main()

@@ -1,0 +1,219 @@
+"""How the command line shows things: JSON for scripts, tables and live progress for people."""
+
+import json
+import math
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from privet.models.plan import Plan
+from privet.privacy.accounting.adversaries import Trust
+from privet.privacy.report.text import rounded_up
+from privet.server.coordinator import Phase
+from privet.server.coordinator import Progress as RoundProgress
+from privet.simulations.comparison import Row
+from privet.simulations.evaluation.intervals import Estimate
+from privet.simulations.simulation import Result, Watcher
+from privet.simulations.sweep import Point
+
+console = Console(highlight=False)
+_SHOWN = ("recall@20", "ndcg@20", "hr@10", "sampled_hr@10", "sampled_ndcg@10")
+_WIDE = 110
+_STAMP = "[bold red]NOT PRIVATE:[/] "
+
+
+def print_json(body: Mapping[str, Any]) -> None:
+    """One JSON object on standard output, nothing else."""
+    print(json.dumps(body, indent=2, allow_nan=False))
+
+
+def quiet(*, as_json: bool) -> bool:
+    """Whether to leave progress away: for scripts and where nobody watches."""
+    return as_json or not sys.stderr.isatty()
+
+
+def print_plan(plan: Plan) -> None:
+    """What is assumed and derived, before training starts."""
+    facts = plan.facts
+    if math.isinf(facts.epsilon):
+        console.print(f"{_STAMP}epsilon is infinite, no noise is added.")
+    else:
+        console.print(
+            f"Target: epsilon [bold]{facts.epsilon:g}[/], delta {facts.delta:g}, per user "
+            f"({facts.trust.relation}), trust {facts.trust}"
+        )
+    if plan.seeded_noise:
+        console.print(f"{_STAMP}noise follows from the seed, for tests only.")
+    console.print(
+        f"Assumed public: {facts.devices:,} users, {facts.items:,} items, who takes part, sizes"
+    )
+    console.print(
+        f"Assumed: at least {facts.min_survivors:,} devices in a sum, {facts.colluders} colluding"
+    )
+    console.print(_steps_table(plan))
+    console.print()
+
+
+def _steps_table(plan: Plan) -> Table:
+    table = _table("step", "numbers", "norm at most", "noise in the sum", "MB a device")
+    for step in plan.steps:
+        table.add_row(
+            step.name,
+            f"{step.encoding.dimension:,}",
+            f"{step.encoding.l2_clip_norm:g}",
+            f"{step.noise_std(plan.facts.min_survivors):.3g}",
+            f"{step.upload_bytes / 1e6:.3f}",
+        )
+    return table
+
+
+def _table(first: str, *rest: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(first, no_wrap=True)
+    for name in rest:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def quality_table(rows: Sequence[Row], *, width: int) -> Table:
+    """The comparison, one line a recommender; without intervals where the console is narrow."""
+    metrics = [name for name in _SHOWN if name in rows[0].metrics]
+    table = _table("recommender", "epsilon", *(name.replace("_", "\n") for name in metrics))
+    for row in rows:
+        shown = "-" if row.epsilon is None else rounded_up(row.epsilon)[0]
+        cells = (figure(row.metrics[name], wide=width >= _WIDE) for name in metrics)
+        table.add_row(row.name, shown, *cells, style="bold" if row.kind == "private" else "")
+    return table
+
+
+def curve_table(points: Sequence[Point], *, width: int) -> Table:
+    """Quality against privacy, one line an epsilon."""
+    table = _table("epsilon", "recall@20", "ndcg@20", "seeds")
+    for point in points:
+        recall, ndcg = (point.metrics[name] for name in ("recall@20", "ndcg@20"))
+        wide = width >= _WIDE or len(point.run_dirs) > 1
+        cells = figure(recall, wide=wide), figure(ndcg, wide=wide)
+        table.add_row(f"{point.epsilon:g}", *cells, str(len(point.run_dirs)))
+    return table
+
+
+def figure(estimate: Estimate, *, wide: bool) -> str:
+    """A mean, with half its interval where there is one and room for it."""
+    half = (estimate.high - estimate.low) / 2
+    return f"{estimate.mean:.4f}" + (f" ±{half:.3f}" if wide and math.isfinite(half) else "")
+
+
+def print_guarantees(result: Result) -> None:
+    """Against whom what holds, what leaves a device, and how to check it."""
+    known = [g for g in result.federated.guarantees if g.epsilon is not None]
+    for g in known:
+        epsilon, _ = rounded_up(g.epsilon or 0.0)
+        console.print(f"  against {g.adversary}: epsilon {epsilon} at delta {g.delta:g}")
+    none = [str(g.adversary) for g in result.federated.guarantees if g.epsilon is None]
+    console.print(f"  no guarantee against: {', '.join(none)}")
+    if not known:
+        console.print(f"{_STAMP}nothing is guaranteed against anyone.")
+    elif result.federated.plan.facts.trust is Trust.SECURE_AGGREGATION:
+        console.print("  (masks of secure aggregation cancel; their effect is simulated)")
+    console.print(
+        f"Upload: {result.federated.plan.upload_bytes / 1e6:.3f} MB a device in the whole run"
+    )
+    console.print(f"Check it: privet verify {shlex.quote(str(result.run_dir))}", soft_wrap=True)
+
+
+def print_table(rows: Sequence[Row], run_dir: Path) -> None:
+    """The comparison, and where the report is."""
+    console.print()
+    console.print(quality_table(rows, width=console.width))
+    console.print(f"Report: {run_dir / 'report.html'}", soft_wrap=True)
+
+
+@contextmanager
+def live(*, silent: bool, on_plan: Callable[[Plan], None] | None = None) -> Iterator[Watcher]:
+    """A watcher that shows live progress on standard error, or nothing but the plan.
+
+    Args:
+        silent: Show no progress.
+        on_plan: Called with each plan, before progress starts.
+    """
+    planned = on_plan or (lambda _: None)
+    if silent:
+        yield Watcher(planned=planned)
+        return
+    shown = LiveProgress(Console(stderr=True, highlight=False))
+
+    def begin(plan: Plan) -> None:
+        planned(plan)
+        shown.planned(plan)
+
+    try:
+        yield Watcher(
+            planned=begin,
+            observer=shown.observer,
+            on_devices=shown.on_devices,
+            on_row=shown.on_row,
+        )
+    finally:
+        shown.stop()
+
+
+class LiveProgress:
+    """Round, epsilon spent of the budget, devices a second, time left, and quality once measured.
+
+    Args:
+        target: Where to show it.
+    """
+
+    def __init__(self, target: Console) -> None:
+        """Show nothing until the first plan."""
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=16),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(compact=True),
+            console=target,
+            transient=True,
+            redirect_stdout=False,
+        )
+        self._task = self._progress.add_task("planning", total=None, note="")
+        self._spent, self._begun, self._devices = "", 0.0, 0
+        self._done = 0
+
+    def planned(self, plan: Plan) -> None:
+        """A run begins: its work is all devices in all steps."""
+        self._devices, self._done = plan.facts.devices, 0
+        total = self._devices * len(plan.steps)
+        self._progress.reset(self._task, total=total, description="starting", note="")
+        self._progress.start()
+
+    def observer(self, at: RoundProgress) -> None:
+        """A phase was reached."""
+        limit = "inf" if math.isinf(at.budget) else f"{at.budget:.3g}"
+        self._spent = f"epsilon {at.epsilon_spent:.3g} of {limit}"
+        if at.phase is Phase.ALLOWED:
+            self._begun, self._done = time.monotonic(), at.index * self._devices
+        name = f"round {at.index + 1}/{at.steps} {at.step}: {at.phase}"
+        self._progress.update(self._task, description=name, note=self._spent)
+
+    def on_devices(self, done: int) -> None:
+        """Some devices of the round are done."""
+        rate = done / max(time.monotonic() - self._begun, 1e-6)
+        note = f"{self._spent}, {rate:,.0f} devices/s"
+        self._progress.update(self._task, completed=self._done + done, note=note)
+
+    def on_row(self, row: Row) -> None:
+        """A recommender was measured."""
+        note = f"{row.name}: NDCG@20 {row.metrics['ndcg@20'].mean:.4f}"
+        self._progress.update(self._task, description="measuring", note=note)
+
+    def stop(self) -> None:
+        """Clear the line."""
+        self._progress.stop()

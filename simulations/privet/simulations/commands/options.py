@@ -1,0 +1,86 @@
+"""Options that several verbs share, with one wording each."""
+
+import secrets
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from privet.privacy.accounting.adversaries import Trust
+from privet.simulations.data.csv import Columns
+from privet.simulations.data.dataset import Dataset
+from privet.simulations.data.load import load
+from privet.simulations.preparation import SplitKind
+
+DataPath = Annotated[
+    Path, typer.Argument(help="MovieLens folder, CSV, .npz split or .privet file.")
+]
+ModelName = Annotated[str, typer.Option("--model", help="popularity or spectral.")]
+Delta = Annotated[
+    float | None,
+    typer.Option("--delta", help="Default: the smaller of 1e-5 and a tenth of 1/users."),
+]
+TrustOption = Annotated[Trust, typer.Option("--trust", help="Who adds the noise.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
+SplitOption = Annotated[
+    SplitKind | None,
+    typer.Option("--split", help="How to hold out; default: the source's own split, or random."),
+]
+Validate = Annotated[
+    bool, typer.Option("--validate", help="Train on train and score on valid, to tune.")
+]
+Seeded = Annotated[
+    bool,
+    typer.Option("--insecure-seeded-noise", help="Noise from --seed, for tests: NOT PRIVATE."),
+]
+References = Annotated[
+    bool, typer.Option("--references/--no-references", help="Measure the reference rows too.")
+]
+MinSurvivors = Annotated[
+    int, typer.Option("--min-survivors", help="Fewest devices in a sum; 0 for all.")
+]
+Colluders = Annotated[
+    int, typer.Option("--colluders", help="Devices assumed to reveal their noise shares.")
+]
+UserColumn = Annotated[str, typer.Option("--user-col", help="CSV column of users.")]
+ItemColumn = Annotated[str, typer.Option("--item-col", help="CSV column of items.")]
+WeightColumn = Annotated[str, typer.Option("--weight-col", help="CSV column of strengths.")]
+TimeColumn = Annotated[str, typer.Option("--time-col", help="CSV column of times.")]
+CatalogueOption = Annotated[
+    Path | None, typer.Option("--catalogue", help="CSV of items: item_id,title,categories,year.")
+]
+
+
+ColumnNames = tuple[str, str, str, str]
+COLUMNS: ColumnNames = ("user_id", "item_id", "weight", "datetime")
+
+
+def read_data(path: Path, columns: ColumnNames = COLUMNS, catalogue: Path | None = None) -> Dataset:
+    """Load a data set; columns (user, item, weight, time) and catalogue are for CSV files only."""
+    user, item, weight, time = columns
+    named = Columns(user_id=user, item_id=item, weight=weight, datetime=time)
+    return load(path, columns=None if columns == COLUMNS else named, catalogue=catalogue)
+
+
+def new_run_dir(data: Path, model: str) -> Path:
+    """A folder of its own under ``runs/``."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{data.stem}-{model}-{stamp}-{secrets.token_hex(2)}"
+
+
+def command_line() -> str:
+    """What was typed, for the report; paths are shortened to their names."""
+    context = click.get_current_context(silent=True)
+    typed = sys.argv[1:] if context is None or context.obj is None else context.obj
+    return shlex.join(["privet", *map(_without_folders, typed)])
+
+
+def _without_folders(word: str) -> str:
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return option + equals + (Path(value).name if "/" in value else value)

@@ -1,0 +1,81 @@
+"""``privet simulate``."""
+
+from typing import Annotated
+
+import typer
+
+from privet.privacy.accounting.adversaries import Trust
+from privet.privacy.errors import InputError
+from privet.simulations.commands import options as o
+from privet.simulations.commands.console import (
+    live,
+    print_guarantees,
+    print_json,
+    print_plan,
+    print_table,
+    quiet,
+)
+from privet.simulations.federation import Target
+from privet.simulations.preparation import prepare
+from privet.simulations.simulation import Options, model_named, resumable, simulate
+
+
+def simulate_command(
+    path: o.DataPath,
+    model: o.ModelName = "spectral",
+    epsilon: Annotated[float, typer.Option(help="Privacy; inf for none.")] = 2.0,
+    delta: o.Delta = None,
+    trust: o.TrustOption = Trust.SECURE_AGGREGATION,
+    seed: Annotated[int, typer.Option(help="Of splits made here.")] = 0,
+    out: o.Out = None,
+    resume: o.Resume = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(help="Limit on epsilon in the ledger; default: --epsilon."),
+    ] = None,
+    split: o.SplitOption = None,
+    validate: o.Validate = False,
+    references: o.References = True,
+    min_survivors: o.MinSurvivors = 0,
+    colluders: o.Colluders = 1,
+    insecure_seeded_noise: o.Seeded = False,
+    user_col: o.UserColumn = "user_id",
+    item_col: o.ItemColumn = "item_id",
+    weight_col: o.WeightColumn = "weight",
+    time_col: o.TimeColumn = "datetime",
+    catalogue: o.CatalogueOption = None,
+    json: o.Json = False,
+) -> None:
+    """Run a federation on one machine as it would be deployed, and say what privacy cost."""
+    if resume and out is None:
+        raise InputError("--resume needs --out RUN_DIR: the folder of the run to go on with.")
+    chosen = model_named(model)
+    dataset = o.read_data(path, (user_col, item_col, weight_col, time_col), catalogue)
+    task = prepare(dataset, seed=seed, split=split, validate=validate)
+    target = Target(
+        epsilon=epsilon,
+        delta=delta,
+        trust=trust,
+        min_survivors=min_survivors,
+        colluders=colluders,
+    )
+    options = Options(
+        target=target,
+        seed=seed,
+        insecure_seeded_noise=insecure_seeded_noise,
+        budget=budget,
+        references=references,
+        command=o.command_line(),
+    )
+    run_dir = out or o.new_run_dir(path, model)
+    how = f"go on with the same options and --out {run_dir} --resume."
+    with (
+        resumable(run_dir, how),
+        live(silent=quiet(as_json=json), on_plan=None if json else print_plan) as watcher,
+    ):
+        result = simulate(chosen, task, options, run_dir, resume=resume, watcher=watcher)
+    if json:
+        print_json(result.to_dict())
+    else:
+        print_guarantees(result)
+        print_table(result.rows, run_dir)

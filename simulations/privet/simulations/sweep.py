@@ -1,0 +1,245 @@
+"""Privacy against quality: the same simulation over epsilons and seeds."""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from privet.models.model import Model
+from privet.privacy.errors import BudgetError, InputError
+from privet.privacy.report.sections import CurvePoint
+from privet.server.storage import DATABASE, RunStore
+from privet.simulations.comparison import Row
+from privet.simulations.evaluation.intervals import Estimate, over_seeds
+from privet.simulations.federation import plan_for, remember, write_durably
+from privet.simulations.preparation import Task
+from privet.simulations.reporting import build_report, interval, write_report
+from privet.simulations.simulation import RESULT, Options, Watcher, simulate
+
+SWEEP = "sweep.json"
+_METRICS = ("recall@20", "ndcg@20")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One epsilon, over all seeds.
+
+    Attributes:
+        epsilon: Target; infinity for none.
+        metrics: Mean over seeds with its 95 % interval, by metric; no interval for one seed.
+        run_dirs: One a seed.
+    """
+
+    epsilon: float
+    metrics: dict[str, Estimate]
+    run_dirs: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "epsilon": self.epsilon if math.isfinite(self.epsilon) else None,
+            "metrics": {name: estimate.to_dict() for name, estimate in self.metrics.items()},
+            "run_dirs": list(self.run_dirs),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """Every point, and the one run whose ledger the report is on.
+
+    Attributes:
+        points: In the order asked for.
+        rows: The table of the reported run, references among it.
+        reported: The reported run's folder.
+        reported_epsilon: Its target.
+        directory: Of the sweep.
+    """
+
+    points: tuple[Point, ...]
+    rows: tuple[Row, ...]
+    reported: Path
+    reported_epsilon: float
+    directory: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """The documented JSON of ``privet sweep --json``, and ``sweep.json``."""
+        aside = sorted(str(path) for path in self.directory.glob("*.interrupted-*"))
+        return {
+            "points": [point.to_dict() for point in self.points],
+            "rows": [row.to_dict() for row in self.rows],
+            "note": curve_note(self.points),
+            "reported_run": str(self.reported),
+            "interrupted_runs": aside,
+            "run_dir": str(self.directory),
+        }
+
+
+def sweep(
+    model: Model,
+    task_of: Callable[[int], Task],
+    options: Options,
+    directory: Path,
+    *,
+    epsilons: Sequence[float],
+    seeds: Sequence[int],
+    watcher: Watcher | None = None,
+) -> Sweep:
+    """Simulate every epsilon with every seed; finished runs are not run again.
+
+    Args:
+        model: To train.
+        task_of: The task for a seed.
+        options: Target (its epsilon is replaced) and so on; references are measured once, with
+            the last finite epsilon's first seed.
+        directory: One folder a run below it.
+        epsilons: Targets, distinct.
+        seeds: Of splits, distinct; real noise differs anyway.
+        watcher: For progress.
+
+    Raises:
+        InputError: No epsilons or seeds, repeated ones, or a target that cannot be used.
+        IntegrityError: The folder holds runs on other data or with other options.
+    """
+    for name, values in (("epsilon", epsilons), ("seed", seeds)):
+        if not values or len(set(values)) != len(values):
+            raise InputError(f"A sweep needs at least one {name}, each only once.")
+    for epsilon in epsilons:  # refuse before anything is run
+        plan_for(model, task_of(seeds[0]), replace(options.target, epsilon=epsilon))
+    finite = [epsilon for epsilon in epsilons if math.isfinite(epsilon)]
+    reported_epsilon = finite[-1] if finite else epsilons[-1]
+    reported = _run_dir(directory, reported_epsilon, seeds[0])
+    points: list[Point] = []
+    rows: Sequence[Mapping[str, Any]] = ()
+    for epsilon in epsilons:
+        results = []
+        for seed in seeds:
+            run_dir = _run_dir(directory, epsilon, seed)
+            asked = replace(
+                options,
+                seed=seed,
+                references=options.references and run_dir == reported,
+                target=replace(options.target, epsilon=epsilon),
+            )
+            result = _finish(model, task_of(seed), asked, run_dir, watcher)
+            results.append(result)
+            rows = result["rows"] if run_dir == reported else rows
+        points.append(_point(epsilon, results))
+    return Sweep(
+        points=tuple(points),
+        rows=tuple(Row.from_dict(row) for row in rows),
+        reported=reported,
+        reported_epsilon=reported_epsilon,
+        directory=directory,
+    )
+
+
+def write_sweep(found: Sweep, task: Task, *, command: str) -> None:
+    """Write ``sweep.json``, and the report on the reported run with the curve."""
+    store = RunStore(found.reported)
+    try:
+        entries = store.entries
+    finally:
+        store.close()
+    report = build_report(
+        entries,
+        task,
+        found.rows,
+        command=command,
+        curve=curve(found.points),
+        curve_note=f"{curve_note(found.points)}. This report's ledger and privacy figures are "
+        f"those of the run at epsilon {found.reported_epsilon:g}, first seed",
+    )
+    write_report(report, found.directory)
+    body = json.dumps(found.to_dict(), indent=2, allow_nan=False)
+    write_durably(found.directory / SWEEP, body.encode() + b"\n")
+
+
+def curve(points: Sequence[Point]) -> list[CurvePoint]:
+    """The points as the report draws them; infinity has no place on the axis."""
+    drawn = []
+    for point in points:
+        for metric in _METRICS if math.isfinite(point.epsilon) else ():
+            estimate = point.metrics[metric]
+            bounds = interval(estimate)
+            drawn.append(
+                CurvePoint(
+                    epsilon=point.epsilon,
+                    metric=metric,
+                    mean=bounds.mean,
+                    low=bounds.low,
+                    high=bounds.high,
+                    seeds=estimate.users,
+                )
+            )
+    return drawn
+
+
+def curve_note(points: Sequence[Point]) -> str:
+    """What the curve's points are, for the report."""
+    seeds = len(points[0].run_dirs)
+    spread = f"95 % over {seeds} seeds" if seeds > 1 else "one seed, no interval"
+    return (
+        f"on the curve, {spread}. Each point of the curve is a separate simulated run with an "
+        "epsilon of its own; in a deployment on the same users their epsilons would add up"
+    )
+
+
+def _run_dir(directory: Path, epsilon: float, seed: int) -> Path:
+    text = f"{epsilon:g}" if float(f"{epsilon:g}") == epsilon else repr(epsilon)
+    return directory / f"epsilon-{text}-seed-{seed}"
+
+
+def _finish(
+    model: Model, task: Task, options: Options, run_dir: Path, watcher: Watcher | None
+) -> dict[str, Any]:
+    """The result of a run: read if it is finished, else run or resumed.
+
+    A run that was interrupted while a release was open cannot repeat it within its budget. It is
+    set aside with its charges, and a new run takes its place.
+    """
+    plan = plan_for(model, task, options.target, seeded_noise=options.insecure_seeded_noise)
+    begun = (run_dir / DATABASE).exists()
+    if begun:
+        seed = options.seed if options.insecure_seeded_noise else None
+        remember(run_dir, task, plan, seed, resume=True)
+        found = _read_result(run_dir / RESULT)
+        complete = found is not None and (len(found["rows"]) > 1 or not options.references)
+        if found is not None and complete and found["plan_hash"] == plan.hash:
+            return found
+    try:
+        result = simulate(model, task, options, run_dir, resume=begun, watcher=watcher)
+    except BudgetError:
+        if not begun:
+            raise
+        _set_aside(run_dir)
+        result = simulate(model, task, options, run_dir, watcher=watcher)
+    return result.to_dict()
+
+
+def _read_result(path: Path) -> dict[str, Any] | None:
+    try:
+        body = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    known = isinstance(body, dict) and {"rows", "metrics", "plan_hash", "run_dir"} <= body.keys()
+    return body if known else None
+
+
+def _set_aside(run_dir: Path) -> None:
+    taken = len(list(run_dir.parent.glob(f"{run_dir.name}.interrupted-*")))
+    run_dir.rename(run_dir.with_name(f"{run_dir.name}.interrupted-{taken + 1}"))
+
+
+def _point(epsilon: float, results: Sequence[dict[str, Any]]) -> Point:
+    metrics = {}
+    for name in results[0]["metrics"]:
+        values = [float(result["metrics"][name]) for result in results]
+        alone = Estimate(mean=values[0], low=math.nan, high=math.nan, users=1)
+        metrics[name] = over_seeds(values) if len(values) > 1 else alone
+    return Point(
+        epsilon=epsilon,
+        metrics=metrics,
+        run_dirs=tuple(str(result["run_dir"]) for result in results),
+    )

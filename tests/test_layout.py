@@ -1,0 +1,73 @@
+"""The house's layout: five source roots, one namespace, light inits, a light client."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PARTS = ["client", "models", "privacy", "server", "simulations"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_root_has_an_init_that_would_hide_the_other_four(part: str) -> None:
+    assert not (ROOT / part / "__init__.py").exists()
+    assert not (ROOT / part / "privet" / "__init__.py").exists()
+    assert [p.name for p in (ROOT / part / "privet").glob("*.py") if p.name != "__main__.py"] == []
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_root_is_typed(part: str) -> None:
+    assert (ROOT / part / "privet" / part / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_package_has_an_init_and_inits_import_nothing(part: str) -> None:
+    package = ROOT / part / "privet" / part
+    folders = {file.parent for file in package.rglob("*.py")}
+    assert all((folder / "__init__.py").is_file() for folder in folders)
+    for init in package.rglob("__init__.py"):
+        body = ast.parse(init.read_text()).body
+        assert len(body) == 1 and isinstance(body[0], ast.Expr), f"{init} has more than a docstring"
+
+
+def loaded_by(module: str) -> set[str]:
+    code = f"import {module}, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(done.stdout.split())
+
+
+HEAVY = {"scipy", "dp_accounting", "jinja2", "typer", "rich", "torch", "hypothesis", "flwr"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "privet.client.device",
+        "privet.server.coordinator",
+        "privet.models.popularity",
+        "privet.models.spectral",
+        "privet.models.planning",
+        "privet.models.testing",
+    ],
+)
+def test_what_a_device_or_a_server_imports_loads_nothing_heavy(module: str) -> None:
+    assert loaded_by(module) & HEAVY == set()
+
+
+def test_the_client_and_the_server_do_not_know_each_other() -> None:
+    client = {name for name in loaded_by("privet.client.device") if name.startswith("privet.")}
+    server = {name for name in loaded_by("privet.server.coordinator") if name.startswith("privet.")}
+    assert not any(name.startswith(("privet.server", "privet.simulations")) for name in client)
+    assert not any(name.startswith(("privet.client", "privet.simulations")) for name in server)
+
+
+def test_privacy_knows_no_model() -> None:
+    for file in (ROOT / "privacy" / "privet").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("privet."):
+                assert node.module is not None and node.module.startswith("privet.privacy"), file
