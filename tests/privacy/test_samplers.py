@@ -7,16 +7,10 @@ from scipy import stats
 from tests.privacy.statistics import FALSE_ALARM, chi_square_p, gaussian_cdf, skellam_cdf
 
 from privet.privacy import samplers
+from privet.privacy.distributions import MassFunction, Poisson, RoundedGaussian
 from privet.privacy.errors import InputError
 from privet.privacy.randomness import Randomness, WordStream
-from privet.privacy.samplers import (
-    ExactSampler,
-    MassFunction,
-    Poisson,
-    RoundedGaussian,
-    sample_rounded_gaussian,
-    sample_skellam,
-)
+from privet.privacy.samplers import ExactSampler, sample_rounded_gaussian, sample_skellam
 
 COUNT = 100_000
 VARIANCES = [0.02, 0.5, 1.0, 3.7, 30.0, 400.0, 1e4, 1e6, 2.5e8, 1e12, 1.9e15, 7.3e15]
