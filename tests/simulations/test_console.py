@@ -2,7 +2,6 @@
 
 import io
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from privet.server.coordinator import Phase
 from privet.server.coordinator import Progress as RoundProgress
 from privet.simulations.cli import app
 from privet.simulations.commands import console as shown
+from privet.simulations.commands import demo
 from privet.simulations.commands.console import LiveProgress, quality_table
 from privet.simulations.comparison import Row
 from privet.simulations.evaluation.intervals import Estimate
@@ -32,7 +32,7 @@ ORDER = [
 
 
 def test_the_demo_ends_with_the_table_and_the_report(privet: Privet, tmp_path: Path) -> None:
-    answer = privet("demo", "--users", "1500", "--out", tmp_path / "demo")
+    answer = privet("demo", "--out", tmp_path / "demo")
     assert answer.code == 0
     assert answer.err == "", "quiet where nobody watches"
     *_, last = lines = answer.out.rstrip().splitlines()
@@ -97,7 +97,10 @@ def test_progress_is_shown_only_where_somebody_watches(monkeypatch: pytest.Monke
     assert shown.quiet(as_json=False)
 
 
-def test_every_command_has_json(privet: Privet, world: Path, tmp_path: Path) -> None:
+def test_every_command_has_json(
+    privet: Privet, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "_EPSILONS", (2.0,))
     run = tmp_path / "run"
     arguments: dict[str, tuple[object, ...]] = {
         "doctor": (),
@@ -128,10 +131,3 @@ def test_the_report_says_what_was_typed_without_folders(
     assert typed == (
         "privet simulate world.privet --model popularity --no-references --out=run --json"
     )
-
-
-def test_the_demo_takes_less_than_a_minute(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "privet", "demo", "--out", str(tmp_path / "demo"), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert json.loads(done.stdout)["seconds"] < 60
-    assert done.stderr == ""

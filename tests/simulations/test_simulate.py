@@ -37,7 +37,7 @@ def test_the_documented_json_is_all_there(privet: Privet, world: Path, tmp_path:
         "A5": False, "A6": True, "A7": False, "A8": False,
     }  # fmt: skip
     assert all(row["epsilon"] <= 2 for row in body["privacy"] if row["epsilon"] is not None)
-    assert (body["users"], body["items"], body["private"]) == (300, 40, True)
+    assert (body["users"], body["items"], body["verdict"]) == (300, 40, "PRIVATE")
     assert body["upload_bytes_per_device"] > 0
     assert body["seconds"] > 0
     assert body["peak_rss_mb"] > 0
@@ -50,7 +50,7 @@ def test_the_documented_json_is_all_there(privet: Privet, world: Path, tmp_path:
 def test_without_privacy_nothing_is_claimed(privet: Privet, world: Path, tmp_path: Path) -> None:
     body = privet.json("simulate", world, "--epsilon", "inf", "--out", tmp_path, "--no-references")
     assert {row["epsilon"] for row in body["privacy"]} == {None}
-    assert body["stamp"] == "NOT PRIVATE"
+    assert body["verdict"] == "NO GUARANTEE"
     assert b"NO privacy guarantee" in (tmp_path / "report.html").read_bytes()
 
 
@@ -69,7 +69,7 @@ def test_seeded_noise_repeats_exactly_and_is_stamped_not_private(
     first, second = (privet.json(*run, tmp_path / name) for name in "ab")
     other = privet.json(*run, tmp_path / "c", "--seed", "4")
     assert first["model_hash"] == second["model_hash"] != other["model_hash"]
-    assert first["stamp"] == "NOT PRIVATE"
+    assert first["verdict"] == "NOT PRIVATE"
     assert {row["epsilon"] for row in first["privacy"]} == {None}
     assert b"NOT PRIVATE" in (tmp_path / "a/report.html").read_bytes()
     shown = privet("simulate", world, *SEEDED, "--out", tmp_path / "d")

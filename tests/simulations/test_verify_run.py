@@ -71,7 +71,7 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     "database cut to nothing": cut("run.db", 0),
     "database cut in half": cut("run.db", 0.5),
     "page edited": replaced("report.html", "A1", "A9"),
-    "result edited": replaced("result.json", '"private": true', '"private": false'),
+    "result edited": replaced("result.json", '"verdict": "PRIVATE"', '"verdict": "NO GUARANTEE"'),
     "result cut": cut("result.json", 0.5),
     "noise key left": noise_key,
 }  # fmt: skip

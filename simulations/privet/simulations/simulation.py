@@ -15,6 +15,7 @@ from privet.models.plan import Plan
 from privet.models.popularity import Popularity
 from privet.models.spectral import Spectral
 from privet.privacy.errors import InputError, PrivetError
+from privet.privacy.report.claims import Verdict
 from privet.server.coordinator import Observer
 from privet.simulations.comparison import Row, federated_row, in_order, reference_rows
 from privet.simulations.federation import Federated, Target, federate, plan_for, write_durably
@@ -116,9 +117,11 @@ class Result:
         return in_order(self.row, self.references)
 
     @property
-    def private(self) -> bool:
-        """Whether anything is guaranteed against anyone."""
-        return self.row.kind == "private"
+    def verdict(self) -> Verdict:
+        """The report's, in two words."""
+        if self.federated.plan.seeded_noise:
+            return "NOT PRIVATE"
+        return "PRIVATE" if self.row.kind == "private" else "NO GUARANTEE"
 
     def to_dict(self) -> dict[str, Any]:
         """The documented JSON of ``privet simulate --json``."""
@@ -140,8 +143,7 @@ class Result:
                 {"adversary": str(g.adversary), "epsilon": g.epsilon, "delta": g.delta}
                 for g in self.federated.guarantees
             ],
-            "private": self.private,
-            "stamp": None if self.private else "NOT PRIVATE",
+            "verdict": self.verdict,
             "seeded_noise": plan.seeded_noise,
             "users": plan.facts.devices,
             "items": plan.facts.items,

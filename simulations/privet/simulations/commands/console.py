@@ -27,7 +27,10 @@ from privet.simulations.sweep import Point
 console = Console(highlight=False)
 _SHOWN = ("recall@20", "ndcg@20", "hr@10", "sampled_hr@10", "sampled_ndcg@10")
 _WIDE = 110
-_STAMP = "[bold red]NOT PRIVATE:[/] "
+_STAMPS = {
+    "NOT PRIVATE": "[bold red]NOT PRIVATE:[/] ",
+    "NO GUARANTEE": "[bold red]NO GUARANTEE:[/] ",
+}
 
 
 def print_json(body: Mapping[str, Any]) -> None:
@@ -44,14 +47,14 @@ def print_plan(plan: Plan) -> None:
     """What is assumed and derived, before training starts."""
     facts = plan.facts
     if math.isinf(facts.epsilon):
-        console.print(f"{_STAMP}epsilon is infinite, no noise is added.")
+        console.print(f"{_STAMPS['NO GUARANTEE']}epsilon is infinite, no noise is added.")
     else:
         console.print(
             f"Target: epsilon [bold]{facts.epsilon:g}[/], delta {facts.delta:g}, per user "
             f"({facts.trust.relation}), trust {facts.trust}"
         )
     if plan.seeded_noise:
-        console.print(f"{_STAMP}noise follows from the seed, for tests only.")
+        console.print(f"{_STAMPS['NOT PRIVATE']}noise follows from the seed, for tests only.")
     console.print(
         f"Assumed public: {facts.devices:,} users, {facts.items:,} items, who takes part, sizes"
     )
@@ -120,7 +123,7 @@ def print_guarantees(result: Result) -> None:
     none = [str(g.adversary) for g in result.federated.guarantees if g.epsilon is None]
     console.print(f"  no guarantee against: {', '.join(none)}")
     if not known:
-        console.print(f"{_STAMP}nothing is guaranteed against anyone.")
+        console.print(f"{_STAMPS[result.verdict]}nothing is guaranteed against anyone.")
     elif result.federated.plan.facts.trust is Trust.SECURE_AGGREGATION:
         console.print("  (masks of secure aggregation cancel; their effect is simulated)")
     console.print(

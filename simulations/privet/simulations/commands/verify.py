@@ -141,12 +141,12 @@ def _check_result(path: Path, report: Report, model_hash: str) -> None:
     try:
         result = jsonlib.loads(path.read_bytes())
         claimed = {row["adversary"]: row["epsilon"] for row in result["privacy"]}
-        found = claimed, result["upload_bytes_per_device"], result["model_hash"], result["private"]
+        found = claimed, result["upload_bytes_per_device"], result["model_hash"], result["verdict"]
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{path} is cut off or malformed.") from error
     epsilons = {row.adversary: row.epsilon for row in report.adversaries}
-    uploads, private = report.egress.upload_bytes_per_device, report.identity.private
-    if found != (epsilons, uploads, model_hash, private):
+    uploads = report.egress.upload_bytes_per_device
+    if found != (epsilons, uploads, model_hash, report.verdict):
         raise IntegrityError(f"{path} does not say what the run's report says.")
 
 
