@@ -13,6 +13,7 @@ from privet.privacy.accounting.adversaries import (
     Trust,
     guarantees,
 )
+from privet.privacy.contribution import sensitivity
 from privet.privacy.errors import IntegrityError
 from privet.privacy.ledger import Charge, Entry, EntryKind, charges
 from privet.privacy.report.claims import RELATION_TEXTS, Randomness, Relation
@@ -189,13 +190,18 @@ def mechanism_steps(view: LedgerView) -> tuple[MechanismStep, ...]:
                 noise=_NOISE[terms.trust] if worst else "none",
                 noise_std_planned=_noise_std(ReleaseTerms.from_dict(body["terms"]), None) / scale,
                 noise_std_effective=worst / scale,
-                noise_multiplier=worst / terms.l2_bound,
+                noise_multiplier=worst / _distance(terms),
                 devices=terms.survivors,
                 min_survivors=int(body["terms"]["survivors"]),
                 colluders=terms.colluders,
             )
         )
     return tuple(lines)
+
+
+def _distance(terms: ReleaseTerms) -> float:
+    """What one user can change in the integer sum, at most: what noise is measured against."""
+    return sensitivity(terms.l2_bound, terms.trust.relation, nonnegative=terms.nonnegative)
 
 
 def _noise_std(terms: ReleaseTerms, shares: int | None) -> float:
