@@ -1,0 +1,223 @@
+"""How many neighbours and which threshold: from the corrupt and drop fractions assumed.
+
+Every device chooses k neighbours uniformly from the rest of the roster; t of them must answer
+before one of its secrets can be reconstructed (Bell et al. 2020, eprint 2020/704, section 3).
+The smallest k is taken for which
+
+- P[some honest device has t or more corrupt neighbours] < 2**-40 (security), and
+- P[some device has fewer than t neighbours left after dropouts] < 2**-20 (correctness),
+
+by a union bound over the n devices of hypergeometric tails. Tails are computed in integers, so
+every device finds the same table.
+
+Example:
+    >>> found = graph_parameters(1000, corrupt_permille=100, drop_permille=100)
+    >>> found.neighbours, found.threshold
+    (45, 26)
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+from privet.privacy.errors import PrivacyError
+
+SECURITY_BITS = 40
+CORRECTNESS_BITS = 20
+LARGEST_COHORT = 20_000
+SMALLEST_COHORT = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphParameters:
+    """The graph of one roster and how likely it is to fail.
+
+    Attributes:
+        devices: Size of the roster, n.
+        neighbours: Neighbours that a device chooses, k; each holds a share of its secrets.
+        threshold: Shares that reconstruct a secret, t.
+        corrupt: Most devices that may be corrupt.
+        dropped: Most devices that may drop out.
+        log2_security_failure: Of the bound on P[some device has t or more corrupt neighbours];
+            minus infinity where that cannot happen.
+        log2_correctness_failure: Of the bound on P[some device has fewer than t neighbours left].
+    """
+
+    devices: int
+    neighbours: int
+    threshold: int
+    corrupt: int
+    dropped: int
+    log2_security_failure: float
+    log2_correctness_failure: float
+
+    @property
+    def quorum(self) -> int:
+        """Fewest signatures on one survivor set: more than (n + corrupt) / 2.
+
+        Two quorums share more than ``corrupt`` devices, so at least one that is honest, and an
+        honest device signs once: no two survivor sets can both have a quorum.
+        """
+        return (self.devices + self.corrupt) // 2 + 1
+
+
+@lru_cache(maxsize=256)
+def graph_parameters(devices: int, *, corrupt_permille: int, drop_permille: int) -> GraphParameters:
+    """The smallest k, and the smallest t for it, whose failure probabilities are low enough.
+
+    Args:
+        devices: Size of the roster.
+        corrupt_permille: Devices assumed corrupt, in thousandths of the roster, rounded down.
+        drop_permille: Devices assumed to drop out at worst, likewise.
+
+    Raises:
+        PrivacyError: No graph gives both bounds, or the cohort's size is out of range.
+    """
+    _check_range(devices, corrupt_permille, drop_permille)
+    corrupt = devices * corrupt_permille // 1000
+    dropped = devices * drop_permille // 1000
+    others = devices - 1
+    if (devices + corrupt) // 2 + 1 > devices - dropped:
+        raise PrivacyError(
+            f"{dropped} dropouts among {devices} devices leave no quorum that {corrupt} corrupt "
+            "devices cannot double: assume smaller fractions."
+        )
+    corrupt_ways = _binomials(corrupt, others)
+    honest_ways = _binomials(others - corrupt, others)
+    for k in range(2, devices):
+        ways = math.comb(others, k)
+        tails = _upper_tails(corrupt_ways, honest_ways, k)
+        threshold = _smallest_threshold(tails, devices, ways, k)
+        if threshold is None:
+            continue
+        few = _lower_tail(others, others - dropped, k, threshold)
+        if (devices * few) << CORRECTNESS_BITS < ways:
+            return GraphParameters(
+                devices=devices,
+                neighbours=k,
+                threshold=threshold,
+                corrupt=corrupt,
+                dropped=dropped,
+                log2_security_failure=_log2_ratio(devices * tails[threshold], ways),
+                log2_correctness_failure=_log2_ratio(devices * few, ways),
+            )
+    raise PrivacyError(
+        f"No graph over {devices} devices survives {corrupt} corrupt devices and {dropped} "
+        "dropouts: assume smaller fractions or wait for a larger cohort."
+    )
+
+
+def log2_split_failure(parameters: GraphParameters, min_survivors: int) -> float:
+    """Bounds how likely a server could cut the survivors' masks into two sums.
+
+    The server picks the dropped set after it has seen the graph. A set S of s honest survivors is
+    cut off only if no mask joins it to the other honest survivors S', and every one of S still has
+    t answering neighbours. For each s the smaller of two union bounds is taken: over S alone by
+    the second condition, over S and S' by the first.
+
+    Args:
+        parameters: The roster's graph.
+        min_survivors: Fewest survivors that devices accept.
+
+    Returns:
+        Log2 of the bound on the probability; 0 or more means that nothing is claimed.
+    """
+    honest = parameters.devices - parameters.corrupt
+    fewest = max(min_survivors - parameters.corrupt, 1)
+    total = -math.inf
+    for s in range(1, honest // 2 + 1):
+        bound = _log_choose(honest, s) + s * _log_enough_inside(parameters, s)
+        if bound > -100:
+            bound = min(bound, _log_no_edges(parameters, s, honest, fewest))
+        total = _log_add(total, bound)
+    return total / math.log(2)
+
+
+def _check_range(devices: int, corrupt_permille: int, drop_permille: int) -> None:
+    if not SMALLEST_COHORT <= devices <= LARGEST_COHORT:
+        raise PrivacyError(
+            f"Expected a cohort of {SMALLEST_COHORT} to {LARGEST_COHORT} devices, "
+            f"found {devices}: split larger ones into groups."
+        )
+    for name, value in (
+        ("corrupt_permille", corrupt_permille),
+        ("drop_permille", drop_permille),
+    ):
+        if not 0 <= value < 500:
+            raise PrivacyError(f"Expected {name} from 0 to 499, found {value}.")
+
+
+def _binomials(n: int, largest: int) -> list[int]:
+    """Ways to choose 0, 1, ... of n, as far as any neighbourhood could need."""
+    out = [1]
+    for i in range(min(n, largest, 4096)):
+        out.append(out[-1] * (n - i) // (i + 1))
+    return out
+
+
+def _upper_tails(corrupt_ways: list[int], honest_ways: list[int], k: int) -> list[int]:
+    """Ways to have t or more corrupt ones among k, for t = 0..k+1."""
+    tails = [0] * (k + 2)
+    for t in range(k, -1, -1):
+        fits = t < len(corrupt_ways) and k - t < len(honest_ways)
+        tails[t] = tails[t + 1] + (corrupt_ways[t] * honest_ways[k - t] if fits else 0)
+    return tails
+
+
+def _smallest_threshold(tails: list[int], devices: int, ways: int, k: int) -> int | None:
+    for t in range(2, k + 1):
+        if (devices * tails[t]) << SECURITY_BITS < ways:
+            return t
+    return None
+
+
+def _lower_tail(others: int, alive: int, k: int, threshold: int) -> int:
+    """Ways to have fewer than ``threshold`` of the ``alive`` among k."""
+    fewest = max(0, k - (others - alive))
+    return sum(
+        math.comb(alive, i) * math.comb(others - alive, k - i)
+        for i in range(fewest, min(threshold, alive + 1))
+    )
+
+
+def _log2_ratio(above: int, below: int) -> float:
+    return math.log2(above) - math.log2(below) if above else -math.inf
+
+
+def _log_choose(n: int, k: int) -> float:
+    if not 0 <= k <= n:
+        return -math.inf
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def _log_add(one: float, other: float) -> float:
+    high, low = max(one, other), min(one, other)
+    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
+
+
+def _log_enough_inside(p: GraphParameters, s: int) -> float:
+    """Log P[t or more of a device's k neighbours are corrupt or among s - 1 others of S]."""
+    others, inside = p.devices - 1, p.corrupt + s - 1
+    terms = [
+        _log_choose(inside, i) + _log_choose(others - inside, p.neighbours - i)
+        for i in range(p.threshold, p.neighbours + 1)
+    ]
+    largest = max(terms)
+    if largest == -math.inf:
+        return -math.inf
+    total = largest + math.log(sum(math.exp(x - largest) for x in terms))
+    return min(total - _log_choose(others, p.neighbours), 0.0)
+
+
+def _log_no_edges(p: GraphParameters, s: int, honest: int, fewest: int) -> float:
+    """Log of the sum over S' of P[no device of S chose one of S', and none of S' one of S]."""
+    others, k = p.devices - 1, p.neighbours
+    ways = _log_choose(others, k)
+    total = -math.inf
+    for rest in range(max(s, fewest - s), honest - s + 1):
+        partitions = _log_choose(honest, s) + _log_choose(honest - s, rest)
+        missed = s * (_log_choose(others - rest, k) - ways)
+        missed += rest * (_log_choose(others - s, k) - ways)
+        term = partitions + missed
+        total = _log_add(total, term)
+    return total
