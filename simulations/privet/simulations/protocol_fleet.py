@@ -1,0 +1,108 @@
+"""A fleet that runs the secure aggregation protocol for real, in one process, with dropouts.
+
+Where :class:`~privet.simulations.fleet.InProcessFleet` simulates that masks cancel, here every
+device masks its own vector, with its own noise share in it, and the server unmasks their sum.
+For federations of up to some thousand devices.
+"""
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from privet.client.device import DeviceTask, take_part
+from privet.models.cohort import Cohort
+from privet.models.model import LocalState, Model, state_hash
+from privet.privacy.encoding import wrap
+from privet.privacy.errors import PrivacyError
+from privet.privacy.minimization.gate import Gate
+from privet.privacy.randomness import Randomness
+from privet.privacy.secagg import testing
+from privet.privacy.secagg.primitives import SigningKey
+from privet.privacy.secagg.server import PendingRelease
+from privet.privacy.secagg.terms import Terms
+from privet.server.fleet import Aggregate, ChargeSum, Round
+
+
+class ProtocolFleet:
+    """Simulated devices under the protocol, one group, without a network.
+
+    Args:
+        model: Whose client half runs.
+        cohort: Everyone's history.
+        randomness: The devices' randomness.
+        gate: The only way out of a device.
+        drops: Rows of devices that answer no more from a stage of the protocol on, by the stage's
+            name (:data:`privet.privacy.secagg.testing.STAGES`); the same in every round.
+        corrupt_permille: Devices assumed corrupt, in thousandths.
+        drop_permille: Devices assumed to drop out at worst, likewise.
+
+    Identities are not certified by anyone but the server, so nothing is guaranteed against a
+    malicious one (A4).
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        cohort: Cohort,
+        *,
+        randomness: Randomness,
+        gate: Gate,
+        drops: Mapping[str, Collection[int]] | None = None,
+        corrupt_permille: int = 50,
+        drop_permille: int = 100,
+    ) -> None:
+        """Make the identities, which last for the run."""
+        self._model, self._cohort = model, cohort
+        self._randomness, self._gate = randomness, gate
+        self._drops = drops or {}
+        self._fractions = (corrupt_permille, drop_permille)
+        self._server_key = SigningKey.generate()
+        self._identities = [SigningKey.generate() for _ in range(len(cohort))]
+        self._local: dict[int, LocalState] = {}
+        self._rounds = 0
+
+    def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
+        """Run a round; a step that is repeated is a new round of the protocol."""
+        vectors = np.stack([self._vector(round_, row) for row in range(len(self._cohort))])
+        cohort = testing.Cohort(self._terms(round_), self._server_key, self._identities)
+        charged: list[int] = []
+
+        def charge_first(pending: PendingRelease) -> None:
+            charge(len(pending.survivors))
+            charged.append(len(pending.survivors))
+
+        found = cohort.run(vectors, self._drops, charge_first)
+        if charged != [len(found.survivors)]:
+            raise PrivacyError("The protocol unmasked another sum than the one charged.")
+        return Aggregate(total=found.total, survivors=len(found.survivors))
+
+    def _vector(self, round_: Round, row: int) -> NDArray[np.uint32]:
+        """What one device would mask: its admitted upload, modulo 2**32."""
+        admitted, self._local[row] = take_part(
+            self._model,
+            DeviceTask(plan=round_.plan, step=round_.step, shared=round_.shared),
+            self._local.get(row, {}),
+            self._cohort.slice(row, row + 1),
+            randomness=self._randomness,
+            gate=self._gate,
+            add_noise_share=True,
+        )
+        total = np.zeros(round_.step.encoding.dimension, np.int64)
+        admitted.add_into(total)
+        return wrap(total)
+
+    def _terms(self, round_: Round) -> Terms:
+        corrupt, drop = self._fractions
+        self._rounds += 1
+        return Terms(
+            run=f"simulation {round_.plan.hash[:16]}",
+            plan_hash=round_.plan.hash,
+            model_hash=state_hash(round_.shared),
+            round_number=self._rounds - 1,
+            dimension=round_.step.encoding.dimension,
+            min_survivors=round_.plan.facts.min_survivors,
+            corrupt_permille=corrupt,
+            drop_permille=drop,
+            server_key=self._server_key.public,
+        )

@@ -1,0 +1,136 @@
+"""The protocol run for real gives what the simulation of its effect gives, dropouts included."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from privet.client.device import egress_policy
+from privet.models.cohort import Cohort
+from privet.models.plan import Plan, PublicFacts
+from privet.models.planning import make_plan
+from privet.models.popularity import Popularity
+from privet.privacy.accounting.adversaries import Trust, guarantees
+from privet.privacy.errors import PrivacyError
+from privet.privacy.ledger import charges
+from privet.privacy.minimization.gate import Gate
+from privet.privacy.randomness import Randomness
+from privet.server.coordinator import Coordinator
+from privet.server.fleet import Fleet, Round
+from privet.server.storage import RunStore
+from privet.simulations.fleet import InProcessFleet
+from privet.simulations.protocol_fleet import ProtocolFleet
+
+DEVICES, ITEMS, FEWEST = 40, 12, 30
+
+
+def histories() -> Cohort:
+    rng = np.random.default_rng(5)
+    rows, items = np.nonzero(rng.random((DEVICES, ITEMS)) < 0.4)
+    return Cohort.from_pairs(rows, items, n_users=DEVICES, n_items=ITEMS)
+
+
+def plan(*, fewest: int = FEWEST) -> Plan:
+    facts = PublicFacts(
+        devices=DEVICES,
+        items=ITEMS,
+        epsilon=3.0,
+        delta=1e-4,
+        trust=Trust.SECURE_AGGREGATION,
+        min_survivors=fewest,
+        colluders=2,
+    )
+    return make_plan(Popularity(), facts, catalogue_hash="0" * 64, seeded_noise=True)
+
+
+def over_protocol(
+    rows: Cohort, drops: Mapping[str, Collection[int]] | None = None
+) -> ProtocolFleet:
+    return ProtocolFleet(
+        Popularity(),
+        rows,
+        randomness=Randomness.insecure_seeded(1),
+        gate=Gate(egress_policy(plan())),
+        drops=drops,
+        drop_permille=250,
+    )
+
+
+def coordinate(fleet: Fleet, directory: Path) -> tuple[Coordinator, RunStore]:
+    store = RunStore(directory, create=True)
+    coordinator = Coordinator(
+        model=Popularity(),
+        plan=plan(),
+        fleet=fleet,
+        store=store,
+        randomness=Randomness.insecure_seeded(1),
+        repeatable=False,
+    )
+    return coordinator, store
+
+
+def test_the_protocol_gives_the_same_model_as_the_simulation_of_its_effect(tmp_path: Path) -> None:
+    simulated = InProcessFleet(
+        Popularity(),
+        histories(),
+        randomness=Randomness.insecure_seeded(1),
+        gate=Gate(egress_policy(plan())),
+    )
+    shared = [
+        coordinate(fleet, tmp_path / name)[0].run()["popularity"]
+        for name, fleet in (("a", simulated), ("b", over_protocol(histories())))
+    ]
+    assert np.array_equal(shared[0], shared[1])
+
+
+@pytest.mark.parametrize("stage", ["advert", "sharing", "masked", "cosignature", "shares"])
+def test_the_ledger_is_charged_with_the_survivors_and_the_sum_is_theirs(
+    stage: str, tmp_path: Path
+) -> None:
+    gone = (3, 7, 20, 31)
+    coordinator, store = coordinate(over_protocol(histories(), {stage: gone}), tmp_path)
+    learnt = coordinator.run()["popularity"]
+    (charge,) = charges(store.entries)
+    left = DEVICES if stage in ("cosignature", "shares") else DEVICES - len(gone)
+    assert charge.terms.survivors == left
+    kept = [i for i in range(DEVICES) if left == DEVICES or i not in gone]
+    alone = over_protocol(histories())
+    round_ = _round()
+    total = sum(alone._vector(round_, i).astype(np.int64) for i in kept)
+    scale = plan().steps[0].encoding.scale
+    signed = np.asarray(total, np.int64).astype(np.uint32).astype(np.int32)
+    assert np.array_equal(learnt, signed / scale)
+
+
+def _round() -> Round:
+    return Round(plan=plan(), step=plan().steps[0], shared={})
+
+
+def test_fewer_survivors_cost_more_epsilon_and_never_more_than_planned() -> None:
+    terms = plan().steps[0].terms
+    spent = [
+        guarantees([terms.with_survivors(n)], 1e-4, private=True)[2].epsilon for n in (40, 35, 30)
+    ]
+    assert None not in spent
+    assert spent == sorted(spent) and spent[-1] <= 3.0  # type: ignore[type-var, operator]
+
+
+def test_below_the_fewest_survivors_nothing_is_learnt_and_nothing_is_charged(
+    tmp_path: Path,
+) -> None:
+    drops = {"masked": range(DEVICES - FEWEST + 1)}
+    coordinator, store = coordinate(over_protocol(histories(), drops), tmp_path)
+    with pytest.raises(PrivacyError):
+        coordinator.run()
+    assert charges(store.entries) == ()
+
+
+def test_a_charge_that_fails_leaves_the_sum_masked(tmp_path: Path) -> None:
+    fleet = over_protocol(histories())
+
+    def refuse(survivors: int) -> None:
+        raise PrivacyError("the ledger said no")
+
+    with pytest.raises(PrivacyError, match="the ledger said no"):
+        fleet.run(_round(), refuse)
