@@ -20,6 +20,7 @@ from privet.models.popularity import Popularity
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.errors import EgressError, PrivacyError
 from privet.privacy.minimization.gate import Gate
+from privet.privacy.minimization.messages import HEADER_BYTES
 from privet.privacy.minimization.policy import EgressPolicy
 from privet.privacy.randomness import Randomness
 
@@ -80,13 +81,13 @@ def test_what_leaves_is_one_vector_of_public_length_a_device() -> None:
             "step": "popularity",
             "field": CONTRIBUTION_FIELD,
             "messages": len(cohort),
-            "bytes_per_message": FIRST.upload_bytes,
+            "bytes_per_message": FIRST.upload_bytes + HEADER_BYTES,
         },
         {
             "step": "signs",
             "field": CONTRIBUTION_FIELD,
             "messages": 1,
-            "bytes_per_message": SECOND.upload_bytes,
+            "bytes_per_message": SECOND.upload_bytes + HEADER_BYTES,
         },
     ]
 

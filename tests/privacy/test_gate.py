@@ -4,21 +4,39 @@ import copy
 import dataclasses
 import pickle
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from privet.privacy.accounting.adversaries import Adversary
 from privet.privacy.errors import EgressError
+from privet.privacy.ledger import check_chain
 from privet.privacy.minimization.gate import Admitted, Gate, Upload
-from privet.privacy.minimization.policy import EgressPolicy, UploadRule
+from privet.privacy.minimization.merkle import leaf_hash
+from privet.privacy.minimization.messages import HEADER_BYTES, decode_message, encode_message
+from privet.privacy.minimization.policy import EgressPolicy, FieldRule, FieldType
 
-RULE = UploadRule(
+RULE = FieldRule(
     field="contribution",
-    dtype="uint32",
-    dimensions={"one": 4, "two": 9},
+    type=FieldType.UINT32,
+    shapes={"one": (4,), "two": (9,)},
+    bits=32,
     purpose="test",
-    protection="none",
+    mechanism="none",
+    retention="none",
+    adversaries=(Adversary.CURIOUS_SERVER,),
 )
+
+
+class Wider(np.ndarray[Any, Any]):
+    """An array with room for more."""
+
+
+class Texty(str):
+    """A text with room for more."""
+
+
 UPLOAD = Upload(
     field="contribution",
     step="one",
@@ -40,7 +58,12 @@ def test_what_a_rule_names_is_let_through_and_logged(gate: Gate) -> None:
     gate.admit(UPLOAD)
     assert total.tolist() == [777001, 0, 0, 1]
     assert gate.log == [
-        {"step": "one", "field": "contribution", "messages": 4, "bytes_per_message": 16}
+        {
+            "step": "one",
+            "field": "contribution",
+            "messages": 4,
+            "bytes_per_message": 16 + HEADER_BYTES,
+        }
     ]
     assert gate.denied == 0
 
@@ -58,6 +81,24 @@ BAD = {
     "lengths": replace(UPLOAD, indices=np.array([0, 1])),
     "index beyond": replace(UPLOAD, indices=np.array([0, 3, 4])),
     "index below": replace(UPLOAD, indices=np.array([0, -1, 3])),
+    "integer above": replace(UPLOAD, integers=np.array([0, 1 << 31, 0])),
+    "integer below": replace(UPLOAD, integers=np.array([0, -(1 << 31) - 1, 0])),
+    "int32": replace(UPLOAD, integers=np.zeros(3, np.int32)),
+    "uint64": replace(UPLOAD, integers=np.zeros(3, np.uint64)),
+    "big-endian": replace(UPLOAD, integers=np.zeros(3, ">i8")),
+    "two axes": replace(UPLOAD, integers=np.zeros((3, 1), np.int64)),
+    "a subclass": replace(UPLOAD, integers=np.zeros(3, np.int64).view(Wider)),
+    "a masked array": replace(UPLOAD, integers=np.ma.zeros(3, np.int64)),
+    "a list": replace(UPLOAD, integers=[777001, -5, 6]),  # type: ignore[arg-type]
+    "indices in a list": replace(UPLOAD, indices=[0, 3, 3]),  # type: ignore[arg-type]
+    "float indices": replace(UPLOAD, indices=np.array([0.0, 3.0, 3.0])),
+    "no devices": replace(UPLOAD, devices=0),
+    "devices in a float": replace(UPLOAD, devices=2.0),  # type: ignore[arg-type]
+    "devices in a numpy integer": replace(UPLOAD, devices=np.int64(2)),  # type: ignore[arg-type]
+    "true devices": replace(UPLOAD, devices=True),
+    "a dimension in a float": replace(UPLOAD, dimension=4.0),  # type: ignore[arg-type]
+    "a step that can carry more": replace(UPLOAD, step=Texty("one")),
+    "a field that can carry more": replace(UPLOAD, field=Texty("contribution")),
 }
 
 
@@ -76,6 +117,58 @@ def test_a_denial_names_no_content(gate: Gate, upload: Upload) -> None:
         gate.admit(upload)
     assert "777001" not in str(error.value)
     assert error.value.__cause__ is None
+
+
+OTHER_RULES = {
+    "another type": (replace(RULE, type=FieldType.UINT64),),
+    "fewer bits": (replace(RULE, bits=31),),
+    "two axes": (replace(RULE, shapes={"one": (2, 2)}),),
+    "a word": (replace(RULE, type=FieldType.WORD, shapes={"one": ()}, bits=1, words=("a", "b")),),
+    "a field that is missing": (RULE, replace(RULE, field="count", shapes={"one": ()})),
+}
+
+
+@pytest.mark.parametrize("rules", OTHER_RULES.values(), ids=OTHER_RULES)
+def test_an_upload_is_a_whole_message_of_32_bit_integers(rules: tuple[FieldRule, ...]) -> None:
+    with pytest.raises(EgressError):
+        Gate(EgressPolicy(rules=rules)).admit(UPLOAD)
+
+
+def test_what_was_checked_cannot_be_changed_before_it_leaves(gate: Gate) -> None:
+    fresh = replace(UPLOAD, indices=UPLOAD.indices.copy(), integers=UPLOAD.integers.copy())
+    gate.admit(fresh)
+    for array in (fresh.indices, fresh.integers):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
+def test_a_single_devices_upload_is_its_dense_message_and_is_logged_with_its_hash(
+    gate: Gate,
+) -> None:
+    one = replace(UPLOAD, devices=1)
+    gate.admit(one)
+    gate.admit_message(one.message())
+    sent = encode_message(gate.policy, one.message())
+    assert decode_message(gate.policy, sent).fields["contribution"].tolist() == [  # type: ignore[union-attr]
+        777001,
+        0,
+        0,
+        1,
+    ]
+    assert [line.leaf for line in gate.ledger.lines] == [leaf_hash(sent).hex()] * 2
+    negative = replace(one, integers=np.array([-1, 0, 0]))
+    found = negative.message().fields["contribution"]
+    assert isinstance(found, np.ndarray) and found[0] == (1 << 32) - 1
+    with pytest.raises(EgressError, match="single device"):
+        UPLOAD.message()
+
+
+def test_every_admission_is_in_a_chain_with_its_plan_and_policy(gate: Gate) -> None:
+    gate.admit(UPLOAD)
+    gate.admit(UPLOAD)
+    check_chain(gate.ledger.entries, length=3)
+    assert {line.policy_hash for line in gate.ledger.lines} == {gate.policy.hash}
+    assert [line.messages for line in gate.ledger.lines] == [2, 2]
 
 
 def test_an_empty_policy_denies_everything() -> None:
@@ -114,10 +207,15 @@ def test_the_policys_hash_covers_every_word_of_it() -> None:
     seen = {EgressPolicy(rules=()).hash, EgressPolicy(rules=(RULE,)).hash}
     for change in (
         {"field": "x"},
-        {"dtype": "int64"},
-        {"dimensions": {"one": 5}},
+        {"type": FieldType.UINT64},
+        {"shapes": {"one": (5,), "two": (9,)}},
+        {"shapes": {"one": (4,)}},
+        {"bits": 31},
         {"purpose": "x"},
-        {"protection": "x"},
+        {"mechanism": "x"},
+        {"retention": "x"},
+        {"adversaries": (Adversary.NETWORK,)},
     ):
         seen.add(EgressPolicy(rules=(replace(RULE, **change),)).hash)
-    assert len(seen) == 7
+    assert len(seen) == 11
+    assert EgressPolicy(rules=(RULE,), plan_hash="0" * 64).hash not in seen

@@ -224,9 +224,10 @@ def noise_of_sum(
     """The integers that a secure aggregation of empty histories returns."""
     cohort = nobody(devices, items)
     plan = plan_of(Trust.SECURE_AGGREGATION, cohort=cohort, model=Popularity())
+    plan = replace(plan, steps=(small_noise(plan.steps[0], share_variance),))
     fleet = InProcessFleet(
         Popularity(), cohort, randomness=randomness, gate=Gate(egress_policy(plan))
     )
-    round_ = Round(plan=plan, step=small_noise(plan.steps[0], share_variance), shared={})
+    round_ = Round(plan=plan, step=plan.steps[0], shared={})
     total = fleet.run(round_, lambda survivors: None).total
     return total.astype(np.int32).astype(np.int64)

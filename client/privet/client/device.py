@@ -1,8 +1,10 @@
 """The device's step in a round. Every fleet calls this one function, for one device or many.
 
-History in, one admitted upload out: contribute, clip, encode, add the noise share, pass the gate.
+History in, one admitted upload out: check, contribute, clip, encode, add the noise share, pass the
+gate. A device that says no is silent: `take_part` raises, and its fleet sends nothing for it.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,16 +13,23 @@ from numpy.typing import NDArray
 from privet.models.cohort import Cohort
 from privet.models.model import LocalState, Model, SharedState
 from privet.models.plan import Plan, StepPlan
+from privet.privacy.accounting.adversaries import Adversary, Trust
 from privet.privacy.clipping import clip
 from privet.privacy.contribution import Contribution
 from privet.privacy.encoding import encode
-from privet.privacy.errors import PrivacyError
+from privet.privacy.errors import EgressError, PrivacyError
 from privet.privacy.minimization.gate import Admitted, Gate, Upload
-from privet.privacy.minimization.policy import EgressPolicy, UploadRule
+from privet.privacy.minimization.policy import EgressPolicy, FieldRule, FieldType
 from privet.privacy.randomness import Randomness
 from privet.privacy.samplers import sample_skellam
 
 CONTRIBUTION_FIELD = "contribution"
+_RECEIVERS = (Adversary.CURIOUS_SERVER, Adversary.MALICIOUS_SERVER, Adversary.NETWORK)
+_NOISE = {
+    Trust.CENTRAL: "the server adds Gaussian noise to the sum",
+    Trust.SECURE_AGGREGATION: "a share of Skellam noise, and only the sum is learnt",
+    Trust.LOCAL: "Skellam noise enough for this vector alone",
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,18 +48,31 @@ class DeviceTask:
 
 
 def egress_policy(plan: Plan) -> EgressPolicy:
-    """The policy that a plan's uploads need: one integer vector a step, and nothing else."""
-    return EgressPolicy(
-        rules=(
-            UploadRule(
-                field=CONTRIBUTION_FIELD,
-                dtype="uint32",
-                dimensions={step.name: step.encoding.dimension for step in plan.steps},
-                purpose=f"train the shared {plan.model} model",
-                protection=f"clipped, integer-encoded, trust {plan.facts.trust}",
-            ),
-        )
+    """The policy that a plan's uploads need: one integer vector a step, and nothing else.
+
+    A pure function of the plan, whose hash it holds: whoever agrees to the policy agrees to the
+    plan.
+    """
+    rule = FieldRule(
+        field=CONTRIBUTION_FIELD,
+        type=FieldType.UINT32,
+        shapes={step.name: (step.encoding.dimension,) for step in plan.steps},
+        bits=32,
+        purpose=f"train the shared {plan.model} model",
+        mechanism=_mechanism(plan),
+        retention="until the round's sum is taken",
+        adversaries=_RECEIVERS,
     )
+    return EgressPolicy(rules=(rule,), plan_hash=plan.hash)
+
+
+def _mechanism(plan: Plan) -> str:
+    noise = _NOISE[plan.facts.trust]
+    if math.isinf(plan.facts.epsilon):
+        noise = "no noise: NOT PRIVATE"
+    elif plan.seeded_noise:
+        noise += "; all of it follows from a seed: NOT PRIVATE"
+    return f"clipped in L2 norm, rounded to integers modulo 2**32; {noise}"
 
 
 def take_part(
@@ -71,21 +93,34 @@ def take_part(
         local: The devices' local state.
         cohort: Their histories. Never leaves.
         randomness: Secret to the devices; each draws from streams of its own.
-        gate: The only way out.
+        gate: The only way out, with what the devices' users agreed to.
         add_noise_share: False only where a simulation draws the sum of all shares at once.
 
     Returns:
         The admitted uploads and the devices' next local state.
 
     Raises:
-        PrivacyError: The model's bound, dimension or sign is not what the plan was calibrated for.
-        EgressError: The policy does not allow the upload.
+        PrivacyError: The step is not the plan's, or has no noise where the plan promises some; a
+            device took part in it as often as its user agreed to; or the model's bound, dimension
+            or sign is not what the plan was calibrated for.
+        EgressError: The users did not agree to the plan, or the policy does not allow the upload.
+
+    All devices of a cohort take part, or none. What does not depend on their histories is checked
+    before anything is computed from them, so that a no says nothing about a history. A
+    participation counts from then on, even if something fails later.
 
     Formal Guarantees:
         What passes the gate is, for each device, an integer vector whose L2 norm before noise is
         at most ``task.step.encoding.l2_bound``, plus (with a noise share) independent Skellam noise
         of variance ``share_variance`` in every coordinate. Nothing else of the history leaves.
     """
+    _check_task(task, gate)
+    gate.participations.claim(
+        plan_hash=gate.policy.plan_hash,
+        step=task.step.name,
+        devices=cohort.devices,
+        limit=gate.agreement.max_participations,
+    )
     contribution, local = model.contribute(task.step.step, task.shared, local, cohort, randomness)
     _check(contribution, task.step)
     clipped = clip(contribution).contribution
@@ -96,7 +131,7 @@ def take_part(
         field=CONTRIBUTION_FIELD,
         step=task.step.name,
         devices=len(cohort),
-        dimension=contribution.dimension,
+        dimension=int(contribution.dimension),
         indices=clipped.indices,
         integers=encode(clipped, task.step.encoding, streams),
     )
@@ -125,6 +160,27 @@ def _with_noise(upload: Upload, shares: NDArray[np.int64]) -> Upload:
         indices=np.concatenate([upload.indices, everywhere]),
         integers=np.concatenate([upload.integers, shares.ravel()]),
     )
+
+
+def _check_task(task: DeviceTask, gate: Gate) -> None:
+    """Refuse a task that the users did not agree to, or that does not keep the plan's promise."""
+    policy, plan, step = egress_policy(task.plan), task.plan, task.step
+    gate.agreement.check(plan_hash=policy.plan_hash, policy_hash=policy.hash)
+    if gate.policy.hash != policy.hash:
+        raise EgressError("The gate's policy is not the plan's. Nothing was computed or sent.")
+    if step not in plan.steps:
+        raise PrivacyError(
+            f"Step {step.name!r} is not as the plan has it: its noise was not calibrated. Nothing "
+            "was computed or sent."
+        )
+    noised_here = plan.facts.trust is not Trust.CENTRAL and math.isfinite(plan.facts.epsilon)
+    if step.terms.trust is not plan.facts.trust or (
+        noised_here and not step.terms.share_variance > 0
+    ):
+        raise PrivacyError(
+            f"Step {step.name!r} has no noise of the device's own, which trust {plan.facts.trust} "
+            "promises. Nothing was computed or sent."
+        )
 
 
 def _check(contribution: Contribution, step: StepPlan) -> None:

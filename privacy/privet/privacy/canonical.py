@@ -86,9 +86,10 @@ def parse_canonical(data: bytes) -> Json:
         value: Json = json.loads(
             data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse
         )
+        spelled = canonical_bytes(value)
     except (ValueError, RecursionError) as error:
         raise InputError(f"Expected JSON in UTF-8: {error}.") from error
-    if canonical_bytes(value) != data:
+    if spelled != data:
         raise IntegrityError("The JSON is not canonical: its bytes were changed or reformatted.")
     return value
 

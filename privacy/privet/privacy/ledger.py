@@ -18,13 +18,15 @@ GENESIS = "0" * 64
 
 
 class EntryKind(StrEnum):
-    """What an entry records."""
+    """What an entry records: a run's ledger holds the first five kinds, a device's the last two."""
 
     PLAN = "plan"
     BUDGET = "budget"
     CHARGE = "charge"
     CLOSE = "close"
     END = "end"
+    POLICY = "policy"
+    EGRESS = "egress"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,9 @@
 """The gate: the only way out of a device. It denies by default and writes down what it lets out.
 
-Transports and fleets accept :class:`Admitted` and nothing else, and only :meth:`Gate.admit` makes
-one, so code that would send something else does not type-check and fails when run.
+Transports and fleets accept :class:`Admitted` and :class:`AdmittedMessage` and nothing else, and
+only a gate makes them, so code that would send something else does not type-check and fails when
+run. This catches mistakes and makes shortcuts visible; it is not a sandbox for hostile code in
+the same process.
 """
 
 from dataclasses import InitVar, dataclass
@@ -11,9 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privet.privacy.errors import EgressError
-from privet.privacy.minimization.policy import EgressPolicy, UploadRule
+from privet.privacy.minimization.agreement import (
+    Agreement,
+    MemoryParticipations,
+    Participations,
+)
+from privet.privacy.minimization.egress_log import EgressLedger, EgressLine
+from privet.privacy.minimization.merkle import leaf_hash
+from privet.privacy.minimization.messages import Message, encode_message, message_bytes
+from privet.privacy.minimization.policy import EgressPolicy, FieldType
 
 _KEY = object()
+_BITS = 32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,6 +50,20 @@ class Upload:
     indices: NDArray[np.int64]
     integers: NDArray[np.int64]
 
+    def message(self) -> Message:
+        """A single device's upload as it is sent: dense, modulo 2**32.
+
+        Raises:
+            EgressError: It is of more devices than one.
+        """
+        if self.devices != 1:
+            raise EgressError("Only the upload of a single device is a message. Nothing was sent.")
+        dense = np.zeros(self.dimension, np.int64)
+        np.add.at(dense, self.indices, self.integers)
+        return Message(
+            step=self.step, fields={self.field: (dense & ((1 << _BITS) - 1)).astype(np.uint32)}
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Admitted:
@@ -49,8 +74,7 @@ class Admitted:
 
     def __post_init__(self, key: object) -> None:
         """Refuse to be made by anyone but the gate."""
-        if key is not _KEY:
-            raise EgressError("Only the gate admits uploads: call Gate.admit.")
+        _check_key(key)
 
     def add_into(self, total: NDArray[np.int64]) -> None:
         """Add every device's vector to a running sum of the same dimension, in place."""
@@ -58,71 +82,144 @@ class Admitted:
         total += sums.astype(np.int64)  # exact: sums of encoded vectors stay far below 2**53
 
 
-@dataclass(kw_only=True)
-class EgressLine:
-    """What left in one step, as counts and sizes that are public anyway.
+@dataclass(frozen=True, eq=False)
+class AdmittedMessage:
+    """A message that the gate let through, in the bytes in which it leaves."""
 
-    Attributes:
-        step: Of the plan.
-        field: What left.
-        messages: How many.
-        bytes_per_message: The same for every device.
-    """
+    payload: bytes
+    key: InitVar[object]
 
-    step: str
-    field: str
-    messages: int
-    bytes_per_message: int
+    def __post_init__(self, key: object) -> None:
+        """Refuse to be made by anyone but the gate."""
+        _check_key(key)
 
 
 class Gate:
-    """Checks each upload against the policy and keeps the log of what left.
+    """Checks each upload against the policy and keeps the ledger of what left.
 
     Args:
         policy: What may leave.
+        agreement: What the user agreed to; exactly this policy, and the plan that it is of, each
+            step once, if not given.
+        participations: How often each device took part; in memory if not given.
+        ledger: Of the device; a new one if not given.
+
+    Raises:
+        EgressError: The user did not agree to this policy.
     """
 
-    def __init__(self, policy: EgressPolicy) -> None:
-        """Start with an empty log."""
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        *,
+        agreement: Agreement | None = None,
+        participations: Participations | None = None,
+        ledger: EgressLedger | None = None,
+    ) -> None:
+        """Record the policy in the ledger."""
         self.policy = policy
-        self._log: dict[tuple[str, str], EgressLine] = {}
+        self.agreement = Agreement.to(policy) if agreement is None else agreement
+        if policy.hash not in self.agreement.policy_hashes:
+            raise EgressError("The user did not agree to this policy. Nothing was sent.")
+        self.participations: Participations = participations or MemoryParticipations()
+        self.ledger = EgressLedger() if ledger is None else ledger
+        self.ledger.open(policy)
         self.denied = 0
 
     def admit(self, upload: Upload) -> Admitted:
-        """Let an upload through, or raise.
+        """Let a cohort's upload through, or raise.
+
+        Its arrays are made read-only, so that what was checked is what leaves.
 
         Raises:
             EgressError: No rule allows it. The message names no content.
         """
-        rule = next((r for r in self.policy.rules if self._allows(r, upload)), None)
-        if rule is None:
+        if not self._allows(upload):
             self.denied += 1
             raise EgressError(
-                f"The egress policy allows no upload of field {upload.field!r} with "
-                f"{upload.dimension} numbers of type {upload.integers.dtype} in step "
-                f"{upload.step!r}. Nothing was sent."
+                "The egress policy allows no upload of this field, step, length, type or range. "
+                "Nothing was sent."
             )
-        size = upload.dimension * np.dtype(rule.dtype).itemsize
-        line = self._log.setdefault(
-            (upload.step, upload.field),
-            EgressLine(step=upload.step, field=upload.field, messages=0, bytes_per_message=size),
-        )
-        line.messages += upload.devices
+        leaf = None
+        if upload.devices == 1:
+            leaf = leaf_hash(encode_message(self.policy, upload.message())).hex()
+        for array in (upload.indices, upload.integers):
+            array.setflags(write=False)
+        self._record(upload.step, upload.devices, leaf)
         return Admitted(upload, _KEY)
 
-    @staticmethod
-    def _allows(rule: UploadRule, upload: Upload) -> bool:
+    def admit_message(self, message: Message) -> AdmittedMessage:
+        """Let one device's message through, or raise.
+
+        Raises:
+            EgressError: The policy does not allow it. Names no content.
+        """
+        try:
+            payload = encode_message(self.policy, message)
+        except EgressError:
+            self.denied += 1
+            raise
+        self._record(message.step, 1, leaf_hash(payload).hex())
+        return AdmittedMessage(payload, _KEY)
+
+    def _record(self, step: str, messages: int, leaf: str | None) -> None:
+        rules = self.policy.of_step(step)
+        self.ledger.append(
+            EgressLine(
+                step=step,
+                fields=tuple(rule.field for rule in rules),
+                messages=messages,
+                bytes_per_message=message_bytes(self.policy, step),
+                plan_hash=self.policy.plan_hash,
+                policy_hash=self.policy.hash,
+                leaf=leaf,
+            )
+        )
+
+    def _allows(self, upload: Upload) -> bool:
+        texts = type(upload.step) is str and type(upload.field) is str
+        counts = type(upload.devices) is int and type(upload.dimension) is int
+        if not texts or not counts or upload.devices < 1:
+            return False
+        rules = self.policy.of_step(upload.step)
         return (
-            rule.field == upload.field
-            and rule.dimensions.get(upload.step) == upload.dimension
-            and np.issubdtype(upload.integers.dtype, np.integer)
+            len(rules) == 1
+            and rules[0].field == upload.field
+            and rules[0].type is FieldType.UINT32
+            and rules[0].bits == _BITS
+            and rules[0].shapes[upload.step] == (upload.dimension,)
+            and _integers(upload.indices, 0, upload.dimension)
+            and _integers(upload.integers, -(1 << (_BITS - 1)), 1 << (_BITS - 1))
             and len(upload.indices) == len(upload.integers)
-            and np.issubdtype(upload.indices.dtype, np.integer)
-            and upload.indices.min(initial=0) >= 0
-            and upload.indices.max(initial=0) < upload.dimension
         )
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """What left so far, a line a step and field."""
-        return [vars(line).copy() for line in self._log.values()]
+        """What left through this ledger so far, a line a step."""
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        for line in self.ledger.lines:
+            total = found.setdefault(
+                (line.policy_hash, line.step),
+                {
+                    "step": line.step,
+                    "field": ", ".join(line.fields),
+                    "messages": 0,
+                    "bytes_per_message": line.bytes_per_message,
+                },
+            )
+            total["messages"] += line.messages
+        return list(found.values())
+
+
+def _check_key(key: object) -> None:
+    if key is not _KEY:
+        raise EgressError("Only the gate admits uploads: call Gate.admit or Gate.admit_message.")
+
+
+def _integers(array: object, low: int, high: int) -> bool:
+    """Whether it is a plain vector of int64 with every entry in ``[low, high)``."""
+    if not isinstance(array, np.ndarray) or type(array) is not np.ndarray:
+        return False
+    if array.ndim != 1 or array.dtype != np.int64:
+        return False
+    return len(array) == 0 or bool(low <= int(array.min()) and int(array.max()) < high)
