@@ -1,59 +1,163 @@
 """Every accountant that can account for some releases, side by side, and the one that is claimed.
 
 The claim is the smallest of the upper bounds, each of which holds by itself. A second
-implementation (the dp-accounting library) checks them at report time and in ``privet verify``.
+implementation checks them at report time and in ``privet verify``.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Sequence
 
+from privet.privacy.accounting.account import Account, Bound, check_delta
+from privet.privacy.accounting.composition import counted, kinds
 from privet.privacy.accounting.events import (
+    BasicEvent,
     Event,
+    FixedSizeGaussianEvent,
     GaussianEvent,
+    MatrixEvent,
+    PoissonGaussianEvent,
+    RandomizedResponseEvent,
+    RepeatedEvent,
     SkellamEvent,
     UnprotectedEvent,
 )
-from privet.privacy.accounting.gaussian import gaussian_epsilon, total_mu
-from privet.privacy.accounting.renyi import renyi_curve, renyi_epsilon
-from privet.privacy.accounting.skellam import skellam_epsilon
-from privet.privacy.errors import InputError, IntegrityError
+from privet.privacy.accounting.fourier import fourier_epsilon
+from privet.privacy.accounting.gaussian import (
+    gaussian_delta,
+    gaussian_epsilon,
+    mu_bound,
+    total_mu,
+)
+from privet.privacy.accounting.library import (
+    discretisation,
+    loss_delta,
+    loss_epsilon,
+)
+from privet.privacy.accounting.renyi import (
+    epsilon_guess,
+    has_renyi_bound,
+    renyi_delta,
+    renyi_epsilon,
+)
+from privet.privacy.accounting.second import second_opinion
+from privet.privacy.accounting.skellam import (
+    delta_with_slack,
+    sampler_slack,
+    skellam_delta,
+    skellam_epsilon,
+    with_slack,
+)
+from privet.privacy.errors import InputError, IntegrityError, PrivacyError
 
+__all__ = [
+    "Account",
+    "Bound",
+    "bounds",
+    "check_agreement",
+    "check_delta",
+    "claimed_delta",
+    "claimed_epsilon",
+    "own_accounts",
+    "second_opinion",
+]
+
+_PLAIN = GaussianEvent | MatrixEvent | UnprotectedEvent
+_LOSSES = GaussianEvent | MatrixEvent | PoissonGaussianEvent | RandomizedResponseEvent
 _AGREEMENT = 0.02  # PLD is discretised: its upper bound may exceed the exact value by this share
 
 
-@dataclass(frozen=True, kw_only=True)
-class Account:
-    """What one accountant says.
-
-    Attributes:
-        name: Of the accountant.
-        method: How it composes, in a few words.
-        epsilon: Its bound at ``delta``, infinite if there is none.
-        delta: The delta asked for.
-        bound: ``"exact"``, or ``"upper"`` where the true value may be smaller.
-    """
-
-    name: str
-    method: str
-    epsilon: float
-    delta: float
-    bound: Literal["exact", "upper"]
-
-
-def check_delta(delta: float) -> None:
-    """Refuse a delta outside of (0, 1).
+def bounds(events: Sequence[Event]) -> tuple[Bound, ...]:
+    """Every bound that holds for the composed releases; loads no library until it is asked.
 
     Raises:
-        InputError: With the value found.
+        PrivacyError: Relations are mixed, or no accountant composes these kinds of events.
     """
-    if not (isinstance(delta, float | int) and 0 < delta < 1):
-        raise InputError(f"Expected 0 < delta < 1, found {delta}.")
+    counts = counted(events)
+    if all(isinstance(event, _PLAIN) for event in counts):
+        return (
+            Bound(
+                name="privet Gaussian",
+                method="exact composition: mu squared adds up (1805.06530, 1905.02383)",
+                epsilon=lambda delta: gaussian_epsilon(total_mu(events), delta),
+                delta=lambda epsilon: gaussian_delta(total_mu(events), epsilon),
+                bound="exact",
+            ),
+        )
+    found = tuple(_upper_bounds(events, counts))
+    if not found:
+        raise PrivacyError(f"No accountant composes {kinds(counts)} in one total.")
+    return found
+
+
+def _upper_bounds(events: Sequence[Event], counts: dict[BasicEvent, int]) -> Iterator[Bound]:
+    if all(has_renyi_bound(event) for event in counts):
+        yield _renyi_bound(events)
+    if all(isinstance(event, _PLAIN | SkellamEvent) for event in counts):
+        yield Bound(
+            name="privet mu with slack",
+            method="exact Gaussian composition, total variation to Skellam added to delta",
+            epsilon=lambda delta: skellam_epsilon(events, delta),
+            delta=lambda epsilon: skellam_delta(events, epsilon),
+        )
+        return
+    if mu_bound(events) is not None:
+        yield Bound(
+            name="privet mu without amplification",
+            method="Gaussian composition as if everyone took part in every release",
+            epsilon=lambda delta: gaussian_epsilon(_proven_mu(events), delta),
+            delta=lambda epsilon: gaussian_delta(_proven_mu(events), epsilon),
+        )
+    if all(isinstance(event, RandomizedResponseEvent) for event in counts):
+        total = math.fsum(times * getattr(event, "epsilon", 0.0) for event, times in counts.items())
+        yield Bound(
+            name="privet pure",
+            method="epsilons of randomised responses add up, whatever delta",
+            epsilon=lambda delta: total,
+            delta=lambda epsilon: 0.0 if epsilon >= total else 1.0,
+        )
+    if all(isinstance(event, _LOSSES) for event in counts):
+        yield Bound(
+            name="dp-accounting PLD",
+            method="privacy loss distributions, pessimistic, discretised at 1e-4 or 1e-3",
+            epsilon=lambda delta: _loss_epsilon(events, delta),
+            delta=lambda epsilon: _loss_delta(events, epsilon),
+        )
+
+
+def _proven_mu(events: Sequence[Event]) -> float:
+    mu = mu_bound(events)
+    return math.inf if mu is None else mu
+
+
+def _renyi_bound(events: Sequence[Event]) -> Bound:
+    sampled = any(
+        isinstance(e, PoissonGaussianEvent | FixedSizeGaussianEvent) for e in counted(events)
+    )
+    skellam = any(isinstance(event, SkellamEvent) for event in counted(events))
+    parts = ["Skellam Renyi divergences (2110.04995)"] if skellam else []
+    parts += ["sampled Gaussian Renyi divergences (1908.10530, 1808.00087)"] if sampled else []
+    parts = parts or ["Renyi divergences (1702.07476)"]
+    slack = sampler_slack(events)
+    return Bound(
+        name="privet Renyi",
+        method=" and ".join(parts) + ", converted (2004.00010)",
+        epsilon=lambda delta: with_slack(lambda left: renyi_epsilon(events, left), delta, slack),
+        delta=lambda epsilon: delta_with_slack(renyi_delta(events, epsilon), epsilon, slack),
+    )
+
+
+def _loss_epsilon(events: Sequence[Event], delta: float) -> float:
+    interval = discretisation(events, epsilon_guess(events))
+    return math.inf if interval is None else loss_epsilon(events, delta, interval)
+
+
+def _loss_delta(events: Sequence[Event], epsilon: float) -> float:
+    interval = discretisation(events, epsilon_guess(events))
+    return 1.0 if interval is None else loss_delta(events, epsilon, interval)
 
 
 def own_accounts(events: Sequence[Event], delta: float) -> tuple[Account, ...]:
-    """The bounds of Privet's own accountants; the claimed epsilon is their minimum.
+    """Every accountant's epsilon at delta; the claimed one is their minimum.
 
     Args:
         events: What was released, to one adversary.
@@ -61,34 +165,18 @@ def own_accounts(events: Sequence[Event], delta: float) -> tuple[Account, ...]:
 
     Raises:
         InputError: Delta outside of (0, 1).
+        PrivacyError: Relations are mixed, or no accountant composes these kinds of events.
     """
     check_delta(delta)
-    if all(isinstance(event, GaussianEvent | UnprotectedEvent) for event in events):
-        exact = gaussian_epsilon(total_mu(events), delta)
-        return (
-            Account(
-                name="privet Gaussian",
-                method="exact composition: mu squared adds up (1805.06530, 1905.02383)",
-                epsilon=exact,
-                delta=delta,
-                bound="exact",
-            ),
+    return tuple(
+        Account(
+            name=bound.name,
+            method=bound.method,
+            epsilon=bound.epsilon(delta),
+            delta=delta,
+            bound=bound.bound,
         )
-    return (
-        Account(
-            name="privet Renyi",
-            method="Skellam Renyi divergences (2110.04995), converted (2004.00010)",
-            epsilon=renyi_epsilon(events, delta),
-            delta=delta,
-            bound="upper",
-        ),
-        Account(
-            name="privet mu with slack",
-            method="exact Gaussian composition, total variation to Skellam added to delta",
-            epsilon=skellam_epsilon(events, delta),
-            delta=delta,
-            bound="upper",
-        ),
+        for bound in bounds(events)
     )
 
 
@@ -97,56 +185,16 @@ def claimed_epsilon(events: Sequence[Event], delta: float) -> float:
     return min(account.epsilon for account in own_accounts(events, delta))
 
 
-def second_opinion(events: Sequence[Event], delta: float) -> Account:
-    """The same releases by the dp-accounting library (loads in about three seconds).
+def claimed_delta(events: Sequence[Event], epsilon: float) -> float:
+    """The smallest upper bound on delta at an epsilon of at least 0.
 
-    Gaussian releases go through its privacy loss distributions. For Skellam releases it has no
-    event: its converter is given our Renyi divergences, so it checks the conversion and not the
-    divergences, and ``method`` says so.
+    Raises:
+        InputError: Epsilon below 0 or not a number.
+        PrivacyError: Relations are mixed, or no accountant composes these kinds of events.
     """
-    check_delta(delta)
-    if not events or any(isinstance(event, UnprotectedEvent) for event in events):
-        return Account(
-            name="dp-accounting",
-            method="nothing to compose" if not events else "a release without noise",
-            epsilon=math.inf if events else 0.0,
-            delta=delta,
-            bound="upper",
-        )
-    if any(isinstance(event, SkellamEvent) for event in events):
-        return _converted(events, delta)
-    return _loss_distributions(events, delta)
-
-
-def _loss_distributions(events: Sequence[Event], delta: float) -> Account:
-    from dp_accounting import dp_event
-    from dp_accounting.pld import pld_privacy_accountant
-
-    accountant = pld_privacy_accountant.PLDAccountant(value_discretization_interval=1e-3)
-    for event in events:
-        assert isinstance(event, GaussianEvent)
-        accountant.compose(dp_event.GaussianDpEvent(event.noise_multiplier))
-    return Account(
-        name="dp-accounting PLD",
-        method="privacy loss distributions, pessimistic, discretised at 1e-3",
-        epsilon=float(accountant.get_epsilon(delta)),
-        delta=delta,
-        bound="upper",
-    )
-
-
-def _converted(events: Sequence[Event], delta: float) -> Account:
-    from dp_accounting.rdp import rdp_privacy_accountant
-
-    orders, divergence = renyi_curve(events)
-    epsilon, _ = rdp_privacy_accountant.compute_epsilon(orders, divergence, delta)
-    return Account(
-        name="dp-accounting RDP",
-        method="its conversion of our Skellam divergences: not an independent proof of these",
-        epsilon=float(epsilon),
-        delta=delta,
-        bound="upper",
-    )
+    if not epsilon >= 0:
+        raise InputError(f"Expected epsilon={epsilon!r} to be at least 0.")
+    return min(bound.delta(epsilon) for bound in bounds(events))
 
 
 def check_agreement(events: Sequence[Event], delta: float) -> tuple[Account, ...]:
@@ -154,25 +202,53 @@ def check_agreement(events: Sequence[Event], delta: float) -> tuple[Account, ...
 
     For Gaussian releases the second must be within 2 % (its discretisation) above ours; for
     Skellam releases it must equal our Renyi bound to 1e-6, and the two own bounds must be within
-    15 % of each other where both are finite.
+    15 % of each other where both are finite. Poisson sampling's loss distributions must be
+    within 2 % of our own estimate and not above the Renyi bound. For the others its Renyi bound must be no smaller than what we claim and
+    close to our own Renyi bound, which has integer orders only.
 
     Raises:
         IntegrityError: Two accountants disagree by more; says which and by how much.
     """
     own = own_accounts(events, delta)
     second = second_opinion(events, delta)
-    reference = own[0].epsilon
-    if math.isinf(reference) or math.isinf(second.epsilon):
-        agree = math.isinf(reference) == math.isinf(second.epsilon)
-    elif second.name == "dp-accounting PLD":
-        agree = -1e-6 <= second.epsilon - reference <= _AGREEMENT * reference + 2e-3
-    else:
-        agree = abs(second.epsilon - reference) <= 1e-6 * max(1.0, reference)
-        finite = [account.epsilon for account in own if math.isfinite(account.epsilon)]
-        agree = agree and max(finite) <= 1.15 * min(finite) + 0.05
-    if not agree:
+    if not _agree(counted(events), own, second):
         found = ", ".join(f"{a.name} {a.epsilon:.6g}" for a in (*own, second))
         raise IntegrityError(
             f"Accountants disagree about the same releases at delta {delta}: {found}."
         )
     return (*own, second)
+
+
+def _agree(counts: dict[BasicEvent, int], own: Sequence[Account], second: Account) -> bool:
+    reference = own[0].epsilon
+    finite = [account.epsilon for account in own if math.isfinite(account.epsilon)]
+    if not finite or math.isinf(second.epsilon):
+        return not finite and math.isinf(second.epsilon)
+    if any(isinstance(event, SkellamEvent) for event in counts):
+        close = abs(second.epsilon - reference) <= 1e-6 * max(1.0, reference)
+        return close and max(finite) <= 1.15 * min(finite) + 0.05
+    if any(isinstance(event, PoissonGaussianEvent) for event in counts):
+        losses = [a for a in own if a.name == "dp-accounting PLD" and math.isfinite(a.epsilon)]
+        if not losses:  # too much loss for a grid: what is claimed is ours, and may be looser
+            return second.epsilon <= 2 * min(finite)
+        above = second.epsilon >= min(finite) * (1 - _AGREEMENT)
+        return above and _near_estimate(counts, losses[0])
+    if second.name == "dp-accounting PLD":
+        return -1e-6 <= second.epsilon - min(finite) <= _AGREEMENT * min(finite) + 2e-3
+    close = second.epsilon <= 0.05 + (1 + _AGREEMENT) * reference
+    close = close and reference <= 1.5 * second.epsilon + 0.05  # ours has integer orders only
+    return close and second.epsilon >= min(finite) * (1 - _AGREEMENT) - 1e-3
+
+
+def _near_estimate(counts: dict[BasicEvent, int], losses: Account) -> bool:
+    """Whether the library's loss distributions are close to our own estimate, where it applies.
+
+    They are rounded up at every release, so they may exceed it by a little more.
+    """
+    if not all(isinstance(e, GaussianEvent | MatrixEvent | PoissonGaussianEvent) for e in counts):
+        return True
+    events = [RepeatedEvent(event=event, times=times) for event, times in counts.items()]
+    estimate = fourier_epsilon(events, losses.delta, epsilon_guess(events, losses.delta / 1e4))
+    rounding = 1e-4 * math.sqrt(sum(counts.values()))
+    allowed = _AGREEMENT * (1 + estimate)
+    return -allowed <= losses.epsilon - estimate <= allowed + rounding

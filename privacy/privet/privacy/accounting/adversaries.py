@@ -107,7 +107,9 @@ class ReleaseTerms:
         if self.trust is Trust.CENTRAL:
             if self.noise_multiplier == 0:
                 return UnprotectedEvent()
-            return GaussianEvent(noise_multiplier=self.noise_multiplier)
+            return GaussianEvent(
+                noise_multiplier=self.noise_multiplier, relation=self.trust.relation
+            )
         shares = 1 if self.trust is Trust.LOCAL else self.survivors - known_shares
         if self.share_variance == 0 or shares <= 0:
             return UnprotectedEvent()
@@ -121,6 +123,8 @@ class ReleaseTerms:
             l1_sensitivity=integers,
             variance=self.share_variance * shares,
             dimension=self.dimension,
+            shares=shares,
+            relation=self.trust.relation,
         )
 
     def to_dict(self) -> dict[str, Any]:

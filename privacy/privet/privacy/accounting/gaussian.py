@@ -7,7 +7,19 @@ Sources: Balle and Wang 2018 (arXiv 1805.06530), Theorem 8; Dong, Roth and Su 20
 import math
 from collections.abc import Sequence
 
-from privet.privacy.accounting.events import Event, GaussianEvent, UnprotectedEvent
+from privet.privacy.accounting.composition import counted
+from privet.privacy.accounting.events import (
+    Event,
+    FixedSizeGaussianEvent,
+    GaussianEvent,
+    MatrixEvent,
+    PoissonGaussianEvent,
+    RandomizedResponseEvent,
+    RepeatedEvent,
+    SkellamEvent,
+    UnprotectedEvent,
+)
+from privet.privacy.contribution import NeighbouringRelation
 from privet.privacy.errors import PrivacyError
 
 _TOLERANCE = 1e-12
@@ -19,18 +31,56 @@ def total_mu(events: Sequence[Event]) -> float:
     Raises:
         PrivacyError: An event is not Gaussian, so exact composition does not apply.
     """
-    squared = 0.0
-    for event in events:
+    squared = []
+    for event, times in counted(events).items():
         match event:
             case GaussianEvent():
-                squared += event.noise_multiplier**-2
+                squared.append(times * _square(1 / event.noise_multiplier))
+            case MatrixEvent():
+                squared.append(times * _square(1 / event.gaussian.noise_multiplier))
             case UnprotectedEvent():
                 return math.inf
             case _:
                 raise PrivacyError(
                     f"Exact Gaussian composition cannot account for {type(event).__name__}."
                 )
-    return math.sqrt(squared)
+    return math.sqrt(math.fsum(squared))
+
+
+def mu_bound(events: Sequence[Event]) -> float | None:
+    """A mu for which the composed releases are mu-GDP, at most; None where none is proven.
+
+    Formal Guarantees:
+        Sampling never costs: the trade-off function of a mixture with a common component is at
+        least that of the release without sampling. Pure epsilon is mu-GDP for
+        ``mu = 2 Phi^-1(e^epsilon / (1 + e^epsilon))``: that Gaussian curve is convex and meets the
+        pure one at both ends and at its corner. A Skellam's tails are heavier than a Gaussian's:
+        None. With Gaussian releases only the value is exact.
+    """
+    from scipy.special import expit, ndtri
+
+    plain: list[Event] = []
+    squared = []
+    for event, times in counted(events).items():
+        match event:
+            case PoissonGaussianEvent():
+                opposite = event.relation is NeighbouringRelation.REPLACE_ONE
+                distance = 2 if opposite else 1
+                if event.sampling_probability > 0:
+                    squared.append(times * _square(distance / event.noise_multiplier))
+            case FixedSizeGaussianEvent():
+                squared.append(times * _square(1 / event.noise_multiplier))
+            case RandomizedResponseEvent():
+                squared.append(times * _square(2 * float(-ndtri(expit(-event.epsilon)))))
+            case SkellamEvent():
+                return None
+            case _:
+                plain.append(RepeatedEvent(event=event, times=times))
+    return math.sqrt(math.fsum([_square(total_mu(plain)), *squared]))
+
+
+def _square(value: float) -> float:
+    return value * value  # infinite, not an error, where it overflows
 
 
 def gaussian_delta(mu: float, epsilon: float) -> float:
