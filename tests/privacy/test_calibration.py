@@ -48,7 +48,10 @@ def test_calibration_errs_on_the_private_side_and_is_not_wasteful(
             plan(model, n, epsilon, delta, trust)
         return
     found = plan(model, n, epsilon, delta, trust)
-    assert 0.99 * epsilon <= worst(found) <= epsilon
+    # Where a Skellam bound's slack blows up the claim jumps to the other bound, so a target inside
+    # the jump cannot be met closely; central noise is continuous.
+    least = 0.99 if trust is Trust.CENTRAL else 0.95
+    assert least * epsilon <= worst(found) <= epsilon
     releases = [step.terms for step in found.steps]
     for guarantee in guarantees(releases, delta, private=True):
         assert guarantee.epsilon is None or guarantee.epsilon <= epsilon
