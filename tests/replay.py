@@ -37,7 +37,7 @@ from privet.privacy.minimization.messages import Message, encode_message, messag
 from privet.privacy.minimization.policy import EgressPolicy
 from privet.privacy.randomness import Randomness
 from privet.server.coordinator import Coordinator
-from privet.server.fleet import Aggregate, ChargeSum, Round
+from privet.server.fleet import Aggregate, ChargeSum, GroupSum, Round
 from privet.server.storage import RunStore
 
 SEED = 11
@@ -121,7 +121,9 @@ class RecordedFleet:
         self._local: dict[int, LocalState] = {}
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
-        task = device.DeviceTask(plan=round_.plan, step=round_.step, shared=round_.shared)
+        task = device.DeviceTask(
+            plan=round_.plan, step=round_.step, shared=round_.shared, attempt=round_.attempt
+        )
         total, survivors = np.zeros(round_.step.encoding.dimension, np.int64), 0
         for row, gate in enumerate(self.gates):
             try:
@@ -141,8 +143,8 @@ class RecordedFleet:
             admitted.add_into(total)
             survivors += 1
         self._recording.totals[round_.step.name] = total
-        charge(survivors)
-        return Aggregate(total=wrap(total), survivors=survivors)
+        charge([survivors])
+        return Aggregate(groups=(GroupSum(total=wrap(total), survivors=survivors),))
 
 
 def _sent(message: Message, payload: bytes) -> Sent:

@@ -21,7 +21,7 @@ from privet.privacy.minimization.gate import Gate
 from privet.privacy.minimization.policy import EgressPolicy
 from privet.privacy.randomness import Randomness
 from privet.server.coordinator import Coordinator
-from privet.server.fleet import Aggregate, ChargeSum, Round
+from privet.server.fleet import Aggregate, ChargeSum, GroupSum, Round
 from privet.server.storage import RunStore
 
 PLAN = plan_of(Trust.SECURE_AGGREGATION)
@@ -166,7 +166,9 @@ class SomeRefuse(OneByOne):
         self.gates = [Gate(yes if row < agreeing else no) for row in range(DEVICES)]
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
-        task = DeviceTask(plan=round_.plan, step=round_.step, shared=round_.shared)
+        task = DeviceTask(
+            plan=round_.plan, step=round_.step, shared=round_.shared, attempt=round_.attempt
+        )
         total, survivors = np.zeros(round_.step.encoding.dimension, np.uint32), 0
         for row, gate in enumerate(self.gates):
             upload = np.zeros(len(total), np.int64)
@@ -184,8 +186,8 @@ class SomeRefuse(OneByOne):
                 continue
             admitted.add_into(upload)
             total, survivors = total + wrap(upload), survivors + 1
-        charge(survivors)
-        return Aggregate(total=total, survivors=survivors)
+        charge([survivors])
+        return Aggregate(groups=(GroupSum(total=total, survivors=survivors),))
 
 
 def run(directory: Path, agreeing: int, minimum: int) -> None:

@@ -27,6 +27,7 @@ from privet.privacy.randomness import Randomness
 PLAN = plan_of(Trust.SECURE_AGGREGATION)
 FIRST, SECOND = PLAN.steps
 RNG = Randomness.insecure_seeded(1)
+TASK = DeviceTask(plan=PLAN, step=FIRST, shared={})
 
 
 def sent(
@@ -53,22 +54,23 @@ def test_an_empty_history_sends_its_noise_share_and_nothing_else() -> None:
     empty = histories().slice(0, 1)
     assert len(empty.items) == 0
     assert not sent(empty, share=False).any()
-    assert np.array_equal(sent(empty), noise_shares(FIRST, empty.devices, RNG)[0])
+    assert np.array_equal(sent(empty), noise_shares(TASK, empty.devices, RNG)[0])
 
 
-def test_every_device_and_every_step_has_noise_of_its_own() -> None:
-    shares = [noise_shares(step, np.arange(4), RNG)[:, :5] for step in PLAN.steps]
-    assert len({row.tobytes() for share in shares for row in share}) == 8
+def test_every_device_step_and_attempt_has_noise_of_its_own() -> None:
+    tasks = (TASK, replace(TASK, step=SECOND), replace(TASK, attempt=1))
+    shares = [noise_shares(task, np.arange(4), RNG)[:, :5] for task in tasks]
+    assert len({row.tobytes() for share in shares for row in share}) == 12
 
 
 def test_a_share_does_not_depend_on_who_else_takes_part() -> None:
-    together = noise_shares(FIRST, np.array([7, 3, 5]), RNG)
-    assert np.array_equal(noise_shares(FIRST, np.array([3]), RNG)[0], together[1])
+    together = noise_shares(TASK, np.array([7, 3, 5]), RNG)
+    assert np.array_equal(noise_shares(TASK, np.array([3]), RNG)[0], together[1])
 
 
 def test_without_privacy_there_is_no_share() -> None:
     (step, _) = plan_of(Trust.SECURE_AGGREGATION, epsilon=float("inf")).steps
-    assert not noise_shares(step, np.arange(3), RNG).any()
+    assert not noise_shares(replace(TASK, step=step), np.arange(3), RNG).any()
 
 
 def test_what_leaves_is_one_vector_of_public_length_a_device() -> None:

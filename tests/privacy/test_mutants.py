@@ -270,8 +270,9 @@ def forks_are_refused(_: Path) -> None:
 
 
 def devices_draw_different_noise(_: Path) -> None:
-    (step, *_rest) = plan_of(Trust.SECURE_AGGREGATION).steps
-    found = device.noise_shares(step, np.arange(3), Randomness.insecure_seeded(1))
+    plan = plan_of(Trust.SECURE_AGGREGATION)
+    task = DeviceTask(plan=plan, step=plan.steps[0], shared={})
+    found = device.noise_shares(task, np.arange(3), Randomness.insecure_seeded(1))
     assert len({row.tobytes() for row in found}) == 3
 
 
@@ -337,11 +338,12 @@ def halved(sampler: Callable[..., NDArray[np.int64]], power: int) -> Callable[..
     return lambda scale, count, stream: sampler(scale / 2**power, count, stream)
 
 
-def no_shares(step: Any, devices: NDArray[np.int64], randomness: Randomness) -> Any:
-    return np.zeros((len(devices), step.encoding.dimension), np.int64)
+def no_shares(task: DeviceTask, devices: NDArray[np.int64], randomness: Randomness) -> Any:
+    return np.zeros((len(devices), task.step.encoding.dimension), np.int64)
 
 
-def one_stream(step: Any, devices: NDArray[np.int64], randomness: Randomness) -> Any:
+def one_stream(task: DeviceTask, devices: NDArray[np.int64], randomness: Randomness) -> Any:
+    step = task.step
     stream = randomness.stream("skellam", step.name)
     share = samplers.sample_skellam(step.terms.share_variance, step.encoding.dimension, stream)
     return np.tile(share, (len(devices), 1))

@@ -110,8 +110,8 @@ class Survivors:
         self.inner, self.left = inner, left
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
-        found = self.inner.run(round_, lambda survivors: charge(self.left))
-        return replace(found, survivors=self.left)
+        found = self.inner.run(round_, lambda survivors: charge([self.left]))
+        return Aggregate(groups=(replace(found.groups[0], survivors=self.left),))
 
 
 def test_fewer_survivors_than_the_noise_was_set_for_learn_and_cost_nothing(

@@ -23,7 +23,7 @@ from privet.privacy.ledger import Charge, charges
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.randomness import Randomness
 from privet.server.coordinator import Coordinator, Phase, Progress
-from privet.server.fleet import Aggregate, ChargeSum, Fleet, Round
+from privet.server.fleet import Aggregate, ChargeSum, Fleet, GroupSum, Round
 from privet.server.storage import DATABASE, RunStore
 from privet.simulations.fleet import InProcessFleet
 
@@ -194,7 +194,9 @@ class OneByOne:
         self.local: dict[int, LocalState] = {}
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
-        task = DeviceTask(plan=round_.plan, step=round_.step, shared=round_.shared)
+        task = DeviceTask(
+            plan=round_.plan, step=round_.step, shared=round_.shared, attempt=round_.attempt
+        )
         total = np.zeros(round_.step.encoding.dimension, np.uint32)
         for row in reversed(range(len(self.cohort))):
             admitted, self.local[row] = take_part(
@@ -209,8 +211,8 @@ class OneByOne:
             upload = np.zeros(len(total), np.int64)
             admitted.add_into(upload)
             total = total + wrap(upload)
-        charge(len(self.cohort))
-        return Aggregate(total=total, survivors=len(self.cohort))
+        charge([len(self.cohort)])
+        return Aggregate(groups=(GroupSum(total=total, survivors=len(self.cohort)),))
 
 
 def small_noise(step: StepPlan, share_variance: float) -> StepPlan:

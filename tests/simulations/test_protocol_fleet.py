@@ -1,6 +1,6 @@
 """The protocol run for real gives what the simulation of its effect gives, dropouts included."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +129,7 @@ def test_below_the_fewest_survivors_nothing_is_learnt_and_nothing_is_charged(
 def test_a_charge_that_fails_leaves_the_sum_masked(tmp_path: Path) -> None:
     fleet = over_protocol(histories())
 
-    def refuse(survivors: int) -> None:
+    def refuse(survivors: Sequence[int]) -> None:
         raise PrivacyError("the ledger said no")
 
     with pytest.raises(PrivacyError, match="the ledger said no"):

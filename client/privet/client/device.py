@@ -40,11 +40,13 @@ class DeviceTask:
         plan: Of the run.
         step: The step of the plan.
         shared: Shared state so far.
+        attempt: Of the step, from 0: each has noise of its own.
     """
 
     plan: Plan
     step: StepPlan
     shared: SharedState
+    attempt: int = 0
 
 
 def egress_policy(plan: Plan) -> EgressPolicy:
@@ -124,9 +126,8 @@ def take_part(
     contribution, local = model.contribute(task.step.step, task.shared, local, cohort, randomness)
     _check(contribution, task.step)
     clipped = clip(contribution).contribution
-    streams = [
-        randomness.stream("rounding", task.step.name, int(device)) for device in cohort.devices
-    ]
+    labels = ("rounding", task.step.name, task.attempt)
+    streams = [randomness.stream(*labels, int(device)) for device in cohort.devices]
     upload = Upload(
         field=CONTRIBUTION_FIELD,
         step=task.step.name,
@@ -136,19 +137,19 @@ def take_part(
         integers=encode(clipped, task.step.encoding, streams),
     )
     if add_noise_share:
-        upload = _with_noise(upload, noise_shares(task.step, cohort.devices, randomness))
+        upload = _with_noise(upload, noise_shares(task, cohort.devices, randomness))
     return gate.admit(upload), local
 
 
 def noise_shares(
-    step: StepPlan, devices: NDArray[np.int64], randomness: Randomness
+    task: DeviceTask, devices: NDArray[np.int64], randomness: Randomness
 ) -> NDArray[np.int64]:
     """Each device's share of Skellam noise, shape ``(n, dimension)``."""
-    dimension, variance = step.encoding.dimension, step.terms.share_variance
+    dimension, variance = task.step.encoding.dimension, task.step.terms.share_variance
     shares = np.zeros((len(devices), dimension), np.int64)
     if variance > 0:
         for row, device in enumerate(devices):
-            stream = randomness.stream("skellam", step.name, int(device))
+            stream = randomness.stream("skellam", task.step.name, task.attempt, int(device))
             shares[row] = sample_skellam(variance, dimension, stream)
     return shares
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -172,14 +172,16 @@ class Coordinator:
                 )
             )
 
-        def charge(survivors: int) -> None:
+        def charge(survivors: Sequence[int]) -> None:
             reached(Phase.COLLECTED)
-            self._charge(step, survivors)
+            self._charge(step, min(survivors, default=0))
             reached(Phase.CHARGED)
 
         self._check_budget(step)
         reached(Phase.ALLOWED)
-        aggregate = self._fleet.run(Round(plan=self._plan, step=step, shared=shared), charge)
+        attempt = 0 if self._repeatable else len(self._open_charges(step))
+        round_ = Round(plan=self._plan, step=step, shared=shared, attempt=attempt)
+        aggregate = self._fleet.run(round_, charge)
         reached(Phase.SUMMED)
         release = self._release(step, aggregate)
         shared = self._model.update(step.step, shared, release, self._plan.facts)

@@ -1,6 +1,6 @@
 """The fleet protocol: whatever can run a round over devices and return a sum."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,23 +9,36 @@ from numpy.typing import NDArray
 
 from privet.models.model import SharedState
 from privet.models.plan import Plan, StepPlan
+from privet.privacy.encoding import wrap
 
-ChargeSum = Callable[[int], None]
-"""Charges the ledger, durably, for a sum of this many survivors; raises if it must not be learnt."""
+ChargeSum = Callable[[Sequence[int]], None]
+"""Charges the ledger, durably, for sums of this many survivors, one number for each group.
+
+Raises if they must not be learnt.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Round:
-    """One round, as the coordinator asks for it; all of it public."""
+    """One round, as the coordinator asks for it; all of it public.
+
+    Attributes:
+        plan: Of the run.
+        step: The step of the plan.
+        shared: Shared state so far.
+        attempt: How often the step was charged before, so that a repeat draws fresh noise; 0 where
+            a repeat is the very same release.
+    """
 
     plan: Plan
     step: StepPlan
     shared: SharedState
+    attempt: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Aggregate:
-    """What the server learns from a round.
+class GroupSum:
+    """What the server learns from one group of devices.
 
     Attributes:
         total: Sum of the survivors' uploads modulo 2**32, shape ``(dimension,)``.
@@ -36,13 +49,30 @@ class Aggregate:
     survivors: int
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Aggregate:
+    """What the server learns from a round: the sum of each group, and nothing else."""
+
+    groups: tuple[GroupSum, ...]
+
+    @property
+    def total(self) -> NDArray[np.uint32]:
+        """Sum of all groups modulo 2**32, shape ``(dimension,)``."""
+        return wrap(np.sum([group.total for group in self.groups], axis=0, dtype=np.int64))
+
+    @property
+    def survivors(self) -> int:
+        """Devices in it."""
+        return sum(group.survivors for group in self.groups)
+
+
 class Fleet(Protocol):
     """Devices, in this process or far away."""
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
         """Run a round.
 
-        An implementation calls ``charge(survivors)`` exactly once, after the devices' (masked)
+        An implementation calls ``charge`` exactly once, with the survivors of each group, after the devices' (masked)
         vectors are in and before it or anyone else can learn their sum. If ``charge`` raises,
         nothing is learnt and the error passes through.
         """

@@ -13,7 +13,7 @@ from privet.privacy.encoding import wrap
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.randomness import Randomness
 from privet.privacy.samplers import sample_skellam
-from privet.server.fleet import Aggregate, ChargeSum, Round
+from privet.server.fleet import Aggregate, ChargeSum, GroupSum, Round
 
 _BLOCK_ENTRIES = 4_000_000
 
@@ -51,7 +51,9 @@ class InProcessFleet:
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
         """Run a round over all devices."""
-        task = DeviceTask(plan=round_.plan, step=round_.step, shared=round_.shared)
+        task = DeviceTask(
+            plan=round_.plan, step=round_.step, shared=round_.shared, attempt=round_.attempt
+        )
         dimension = round_.step.encoding.dimension
         own_shares = self._randomness.seeded and round_.step.terms.share_variance > 0
         total = np.zeros(dimension, np.int64)
@@ -72,10 +74,10 @@ class InProcessFleet:
         # Blocks differ between steps, so devices' states are kept in one piece.
         self._local = {name: np.concatenate([part[name] for part in local]) for name in local[0]}
         devices = len(self._cohort)
-        charge(devices)
+        charge([devices])
         if not own_shares:
             self._add_noise(round_.step, total, devices)
-        return Aggregate(total=wrap(total), survivors=devices)
+        return Aggregate(groups=(GroupSum(total=wrap(total), survivors=devices),))
 
     def _add_noise(self, step: StepPlan, total: NDArray[np.int64], devices: int) -> None:
         variance = step.terms.share_variance * devices

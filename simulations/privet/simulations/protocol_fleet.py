@@ -21,7 +21,7 @@ from privet.privacy.secagg import testing
 from privet.privacy.secagg.primitives import SigningKey
 from privet.privacy.secagg.server import PendingRelease
 from privet.privacy.secagg.terms import Terms
-from privet.server.fleet import Aggregate, ChargeSum, Round
+from privet.server.fleet import Aggregate, ChargeSum, GroupSum, Round
 
 
 class ProtocolFleet:
@@ -69,19 +69,21 @@ class ProtocolFleet:
         charged: list[int] = []
 
         def charge_first(pending: PendingRelease) -> None:
-            charge(len(pending.survivors))
+            charge([len(pending.survivors)])
             charged.append(len(pending.survivors))
 
         found = cohort.run(vectors, self._drops, charge_first)
         if charged != [len(found.survivors)]:
             raise PrivacyError("The protocol unmasked another sum than the one charged.")
-        return Aggregate(total=found.total, survivors=len(found.survivors))
+        return Aggregate(groups=(GroupSum(total=found.total, survivors=len(found.survivors)),))
 
     def _vector(self, round_: Round, row: int) -> NDArray[np.uint32]:
         """What one device would mask: its admitted upload, modulo 2**32."""
         admitted, self._local[row] = take_part(
             self._model,
-            DeviceTask(plan=round_.plan, step=round_.step, shared=round_.shared),
+            DeviceTask(
+                plan=round_.plan, step=round_.step, shared=round_.shared, attempt=round_.attempt
+            ),
             self._local.get(row, {}),
             self._cohort.slice(row, row + 1),
             randomness=self._randomness,
