@@ -73,7 +73,7 @@ def test_the_charge_is_in_the_file_before_the_sum_exists(tmp_path: Path, trust: 
 
 def test_every_write_waits_for_the_disk(tmp_path: Path) -> None:
     store = RunStore(tmp_path / "run", create=True)
-    assert store._db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert store._db.execute("PRAGMA synchronous").fetchone() == (3,)  # EXTRA
     store.close()
 
 

@@ -18,7 +18,7 @@ GENESIS = "0" * 64
 
 
 class EntryKind(StrEnum):
-    """What an entry records: a run's ledger holds the first five kinds, a device's the last two."""
+    """What an entry records; a ledger of one sort refuses the kinds of the others."""
 
     PLAN = "plan"
     BUDGET = "budget"
@@ -27,6 +27,18 @@ class EntryKind(StrEnum):
     END = "end"
     POLICY = "policy"
     EGRESS = "egress"
+    POPULATION = "population"
+    LIMIT = "limit"
+    RUN = "run"
+    SPEND = "spend"
+
+
+RUN_KINDS = frozenset(
+    {EntryKind.PLAN, EntryKind.BUDGET, EntryKind.CHARGE, EntryKind.CLOSE, EntryKind.END}
+)
+POPULATION_KINDS = frozenset(
+    {EntryKind.POPULATION, EntryKind.LIMIT, EntryKind.RUN, EntryKind.SPEND}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,22 +94,27 @@ def _entry_hash(seq: int, kind: EntryKind, body: dict[str, Any], previous_hash: 
 
 
 def check_chain(
-    entries: Sequence[Entry], *, head: str | None = None, length: int | None = None
+    entries: Sequence[Entry],
+    *,
+    head: str | None = None,
+    length: int | None = None,
+    after: Entry | None = None,
 ) -> None:
     """Check every hash, and that nothing was cut off where head or length are known.
 
     Args:
-        entries: The whole ledger, in order.
+        entries: The whole ledger, in order, or what follows ``after``.
         head: Hash that the last entry must have.
         length: Number of entries that there must be.
+        after: The last entry that was checked already.
 
     Raises:
         IntegrityError: The first thing that does not match, with its position.
     """
     if length is not None and len(entries) != length:
         raise IntegrityError(f"The ledger has {len(entries)} entries; {length} were recorded.")
-    before = GENESIS
-    for position, entry in enumerate(entries):
+    before, start = (GENESIS, 0) if after is None else (after.hash, after.seq + 1)
+    for position, entry in enumerate(entries, start):
         if entry.seq != position or entry.previous_hash != before:
             raise IntegrityError(f"The ledger's chain breaks at entry {position}.")
         if entry.hash != _entry_hash(entry.seq, entry.kind, entry.body, before):

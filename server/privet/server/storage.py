@@ -1,34 +1,26 @@
 """A run's durable state: ledger, checkpoint and plan in one SQLite file, ``run.db``.
 
 Closing a release and storing its checkpoint are one transaction; each transaction is on the disk
-before the call returns (``synchronous=FULL``).
+before the call returns.
 """
 
 import io
-import json
 import os
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from privet.models.model import SharedState, state_hash
-from privet.privacy.canonical import canonical_bytes
 from privet.privacy.errors import InputError, IntegrityError
-from privet.privacy.ledger import Entry, EntryKind, check_chain, next_entry
+from privet.privacy.ledger import RUN_KINDS, Entry, EntryKind
+from privet.server.ledger_file import LedgerFile
 
 DATABASE = "run.db"
 _NOISE_KEY = "noise.key"
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS ledger (
-    seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL,
-    previous_hash TEXT NOT NULL, hash TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS head (
-    id INTEGER PRIMARY KEY CHECK (id = 0), length INTEGER NOT NULL, hash TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS checkpoint (
-    id INTEGER PRIMARY KEY CHECK (id = 0), step TEXT NOT NULL, state BLOB NOT NULL);
-"""
+_CHECKPOINT = {
+    "checkpoint": "id INTEGER PRIMARY KEY CHECK (id = 0), step TEXT NOT NULL, state BLOB NOT NULL"
+}
 
 
 class RunStore:
@@ -55,79 +47,29 @@ class RunStore:
             raise InputError(f"No run in {directory}: expected a file {DATABASE} there.")
         if create:
             directory.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None)
-        try:
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
-            self._entries = self._read_ledger()
-            if not (create or self._entries):  # a ledger emptied would forget what was spent
-                raise IntegrityError(f"{path} has no ledger: it was cut off, or never started.")
-        except (sqlite3.Error, UnicodeError) as error:  # SQLite quotes damaged text in its errors
-            self._db.close()
-            raise IntegrityError(f"{path} is damaged or not a run's database.") from error
-        except IntegrityError:
-            self._db.close()
-            raise
-
-    def _read_ledger(self) -> list[Entry]:
-        rows = self._db.execute(
-            "SELECT seq, kind, body, previous_hash, hash FROM ledger ORDER BY seq"
-        ).fetchall()
-        try:
-            entries = [
-                Entry.from_dict(
-                    {"seq": s, "kind": k, "body": json.loads(b), "previous_hash": p, "hash": h}
-                )
-                for s, k, b, p, h in rows
-            ]
-            head = self._db.execute("SELECT length, hash FROM head").fetchone()
-            if head is None and entries:
-                raise IntegrityError("The ledger's recorded head and length are missing.")
-            length, last = head if head is not None else (0, None)
-            check_chain(entries, head=last, length=length)
-        except (TypeError, ValueError, InputError) as error:
-            raise IntegrityError("A ledger entry is not JSON.") from error
-        return entries
+        self._file = LedgerFile(
+            path, kinds=RUN_KINDS, what="a run's", tables=_CHECKPOINT, create=create
+        )
+        self._db = self._file.connection
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """The whole ledger."""
-        return tuple(self._entries)
+        return self._file.entries
 
     def append(self, kind: EntryKind, body: dict[str, Any]) -> Entry:
         """Append an entry, durably."""
-        return self._commit(kind, body, None)
+        with self._file.transaction():
+            return self._file.append(kind, body)
 
     def close_release(self, step: str, body: dict[str, Any], shared: SharedState) -> Entry:
         """Append the closing entry of a release and store its checkpoint, in one transaction."""
-        return self._commit(EntryKind.CLOSE, {"step": step, **body}, (step, shared))
-
-    def _commit(
-        self, kind: EntryKind, body: dict[str, Any], checkpoint: tuple[str, SharedState] | None
-    ) -> Entry:
-        entry = next_entry(self._entries[-1] if self._entries else None, kind, body)
-        with self._db:  # commits, or rolls back if anything raises
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._file.transaction():
+            entry = self._file.append(EntryKind.CLOSE, {"step": step, **body})
             self._db.execute(
-                "INSERT INTO ledger VALUES (?, ?, ?, ?, ?)",
-                (
-                    entry.seq,
-                    entry.kind,
-                    canonical_bytes(body).decode(),
-                    entry.previous_hash,
-                    entry.hash,
-                ),
+                "INSERT OR REPLACE INTO checkpoint VALUES (0, ?, ?)", (step, _pack(shared))
             )
-            self._db.execute(
-                "INSERT OR REPLACE INTO head VALUES (0, ?, ?)", (entry.seq + 1, entry.hash)
-            )
-            if checkpoint is not None:
-                step, shared = checkpoint
-                self._db.execute(
-                    "INSERT OR REPLACE INTO checkpoint VALUES (0, ?, ?)", (step, _pack(shared))
-                )
-        self._entries.append(entry)
-        return entry
+            return entry
 
     def checkpoint(self) -> tuple[str, SharedState] | None:
         """The last closed step and the shared state after it, None before the first.
@@ -136,7 +78,7 @@ class RunStore:
             IntegrityError: It is damaged, missing or not the one that the ledger closed with.
         """
         row = self._db.execute("SELECT step, state FROM checkpoint").fetchone()
-        closed = [entry.body for entry in self._entries if entry.kind is EntryKind.CLOSE]
+        closed = [entry.body for entry in self.entries if entry.kind is EntryKind.CLOSE]
         if row is None and not closed:
             return None
         try:
@@ -179,7 +121,7 @@ class RunStore:
 
     def close(self) -> None:
         """Close the database."""
-        self._db.close()
+        self._file.close()
 
 
 def _pack(shared: SharedState) -> bytes:

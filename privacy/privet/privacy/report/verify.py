@@ -174,8 +174,8 @@ class _Replay:
                     self._close(entry.body)
                 case EntryKind.END:
                     self._end(entry.body)
-                case EntryKind.POLICY | EntryKind.EGRESS:
-                    raise IntegrityError("The ledger holds entries of a device's ledger.")
+                case _:
+                    raise IntegrityError("The ledger holds entries of another sort of ledger.")
 
     def _budget(self, body: Mapping[str, Any]) -> None:
         self.limit = math.inf if body["epsilon"] is None else float(body["epsilon"])
