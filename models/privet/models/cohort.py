@@ -118,6 +118,20 @@ class Cohort:
             n_items=self.n_items,
         )
 
+    def take(self, rows: NDArray[np.integer]) -> "Cohort":
+        """The devices at some rows, in the order given, as a cohort of their own."""
+        sizes = self.sizes[rows]
+        indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], sizes)
+        return Cohort(
+            devices=self.devices[rows],
+            indptr=indptr,
+            items=self.items[entries],
+            weights=self.weights[entries],
+            times=self.times[entries],
+            n_items=self.n_items,
+        )
+
     def keep_items(self, positions: NDArray[np.integer]) -> "Cohort":
         """Restrict every history to some items and renumber these.
 

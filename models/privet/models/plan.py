@@ -13,6 +13,10 @@ from privet.privacy.encoding import Encoding
 from privet.privacy.errors import InputError, PrivacyError
 
 PLAN_VERSION = 1
+_NO_GROUPS = {
+    Trust.CENTRAL: "the server sees every vector anyway, and adds noise to one sum of all",
+    Trust.LOCAL: "every vector is private by itself, in whichever sum it is",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +29,15 @@ class PublicFacts:
         epsilon: Target, above 0; infinity for no privacy.
         delta: Target, in (0, 1), below 1 / devices.
         trust: Who adds noise.
-        min_survivors: Fewest devices that a sum may have; all of them if not given.
-        colluders: Devices assumed to reveal their noise shares.
+        groups: Groups that each round is split into, each summed by itself.
+        min_survivors: Fewest devices that a group's sum may have; all of the smallest group if not
+            given.
+        colluders: Devices assumed to reveal their noise shares; all may be in one group.
 
     Raises:
         InputError: A value out of its range.
-        PrivacyError: Delta not below 1 / devices, or as many colluders as survivors.
+        PrivacyError: Delta not below 1 / devices, as many colluders as survivors, or groups under
+            a trust where they would change nothing but the noise.
     """
 
     devices: int
@@ -40,6 +47,7 @@ class PublicFacts:
     trust: Trust
     min_survivors: int = 0
     colluders: int = 1
+    groups: int = 1
 
     def __post_init__(self) -> None:
         """Check every range, and set the default of ``min_survivors``."""
@@ -59,13 +67,35 @@ class PublicFacts:
                 f"Delta {self.delta} is not below 1/users = {1 / self.devices:.3g}: it would allow "
                 "publishing a whole user. Use a smaller delta."
             )
+        self._check_groups()
         if self.min_survivors == 0:
-            object.__setattr__(self, "min_survivors", self.devices)
-        if not 0 <= self.colluders < self.min_survivors <= self.devices:
+            object.__setattr__(self, "min_survivors", self.smallest_group)
+        if not 0 <= self.colluders < self.min_survivors <= self.smallest_group:
             raise PrivacyError(
-                f"Expected 0 <= colluders < min_survivors <= devices, found {self.colluders}, "
-                f"{self.min_survivors} and {self.devices}."
+                f"Expected 0 <= colluders < min_survivors <= devices in the smallest group, found "
+                f"{self.colluders}, {self.min_survivors} and {self.smallest_group}."
             )
+
+    def _check_groups(self) -> None:
+        if not 1 <= self.groups <= self.devices:
+            raise InputError(
+                f"Expected from 1 to {self.devices} groups of a round, found {self.groups}."
+            )
+        if self.groups > 1 and self.trust is not Trust.SECURE_AGGREGATION:
+            raise PrivacyError(
+                f"Groups are for trust {Trust.SECURE_AGGREGATION}, found {self.groups} groups under "
+                f"{self.trust}: {_NO_GROUPS[self.trust]}. Leave groups away."
+            )
+
+    @property
+    def smallest_group(self) -> int:
+        """Devices in the smallest group of a round."""
+        return self.devices // self.groups
+
+    @property
+    def largest_group(self) -> int:
+        """Devices in the largest group of a round, at most one more."""
+        return -(-self.devices // self.groups)
 
     @property
     def mu(self) -> float:
@@ -99,7 +129,7 @@ class StepPlan:
     Attributes:
         step: What the model asked for.
         encoding: Integer encoding of its vectors.
-        terms: What the release is charged in the worst case: with the fewest survivors.
+        terms: What the release is charged in the worst case: with the fewest survivors of a group.
     """
 
     step: Step
@@ -117,7 +147,11 @@ class StepPlan:
         return 4 * self.encoding.dimension
 
     def noise_std(self, survivors: int) -> float:
-        """Standard deviation of the noise in each coordinate of the decoded sum."""
+        """Standard deviation of the noise in each coordinate of the decoded sum.
+
+        Args:
+            survivors: Devices in the sum, over all of its groups.
+        """
         terms = self.terms
         integer = terms.noise_multiplier * terms.l2_bound
         return math.sqrt(integer**2 + terms.share_variance * survivors) / self.encoding.scale

@@ -63,8 +63,8 @@ def calibrate(steps: Sequence[Step], facts: PublicFacts) -> tuple[StepPlan, ...]
     """Least noise under which all steps together stay within epsilon, found from above.
 
     Formal Guarantees:
-        The claimed epsilon of the returned plans, with the fewest survivors and the most
-        colluders, is at most ``facts.epsilon``.
+        The claimed epsilon of the returned plans, with the fewest survivors of a group and the most
+        colluders all in it, is at most ``facts.epsilon``.
     """
     mu = facts.mu
     plans = _with_mu(steps, facts, mu)
@@ -120,6 +120,7 @@ def _plan_step(step: Step, facts: PublicFacts, mu: float) -> StepPlan:
         noise_multiplier=multiplier if facts.trust is Trust.CENTRAL else 0.0,
         share_variance=variance * encoding.l2_bound**2,
         survivors=facts.min_survivors,
+        groups=facts.groups,
         colluders=facts.colluders,
     )
     return StepPlan(step=step, encoding=encoding, terms=terms)

@@ -74,8 +74,8 @@ class Spectral:
     def head_size(self, facts: PublicFacts) -> int:
         """Number of items whose co-occurrence is learnt; 0 where popularity is all there is.
 
-        Signal grows with the number of users and noise with 1 / mu, so the rule is in
-        ``signal = devices * mu``: 1.8 times its power 2/3, and nothing below 400 or below
+        Signal grows with the number of users, noise with 1 / mu and with the square root of the
+        number of groups, so the rule is in ``signal = devices * mu / sqrt(groups)``: 1.8 times its power 2/3, and nothing below 400 or below
         ``items^1.5 / 200``.
 
         Raises:
@@ -89,7 +89,7 @@ class Spectral:
                     "fewer items."
                 )
             return facts.items
-        signal = facts.devices * facts.mu
+        signal = facts.devices * facts.mu / math.sqrt(facts.groups)
         if signal < max(400.0, facts.items**1.5 / 200):
             return 0
         return max(

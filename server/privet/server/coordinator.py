@@ -172,9 +172,17 @@ class Coordinator:
                 )
             )
 
+        counted: list[int] = []
+
         def charge(survivors: Sequence[int]) -> None:
             reached(Phase.COLLECTED)
-            self._charge(step, min(survivors, default=0))
+            if len(survivors) != step.terms.groups:
+                raise PrivacyError(
+                    f"Step {step.name!r} has {step.terms.groups} groups; the fleet has "
+                    f"{len(survivors)} sums. None was learnt."
+                )
+            self._charge(step, min(survivors))
+            counted.extend(survivors)
             reached(Phase.CHARGED)
 
         self._check_budget(step)
@@ -184,6 +192,8 @@ class Coordinator:
         aggregate = self._fleet.run(round_, charge)
         reached(Phase.SUMMED)
         release = self._release(step, aggregate)
+        if [group.survivors for group in aggregate.groups] != counted:
+            raise PrivacyError(f"The fleet learnt other sums of {step.name!r} than were charged.")
         shared = self._model.update(step.step, shared, release, self._plan.facts)
         reached(Phase.UPDATED)
         self._store.close_release(
@@ -217,8 +227,8 @@ class Coordinator:
         """Charge a release before it is learnt, unless this very release was charged already."""
         if survivors < step.terms.survivors:
             raise PrivacyError(
-                f"Only {survivors} devices are left in step {step.name!r}; the noise was set for "
-                f"at least {step.terms.survivors}. The sum was not learnt."
+                f"Only {survivors} devices are left in {_a_group(step)}step {step.name!r}; the noise "
+                f"was set for at least {step.terms.survivors}. The sum was not learnt."
             )
         before = self._open_charges(step)
         if before and self._repeatable:
@@ -249,3 +259,7 @@ class Coordinator:
             self._randomness.stream("server", step.name),
         )
         return wrap(total.astype(np.int64) + noise)
+
+
+def _a_group(step: StepPlan) -> str:
+    return "a group of " if step.terms.groups > 1 else ""

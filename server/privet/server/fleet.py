@@ -1,4 +1,4 @@
-"""The fleet protocol: whatever can run a round over devices and return a sum."""
+"""The fleet protocol: whatever can run a round over devices and return the sum of each group."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -72,7 +72,8 @@ class Fleet(Protocol):
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
         """Run a round.
 
-        An implementation calls ``charge`` exactly once, with the survivors of each group, after the devices' (masked)
-        vectors are in and before it or anyone else can learn their sum. If ``charge`` raises,
-        nothing is learnt and the error passes through.
+        Devices are put into the plan's groups by :func:`privet.models.groups.assign_groups`. An
+        implementation calls ``charge`` exactly once, with the survivors of each group, after the
+        (masked) vectors of all groups are in and before it or anyone else can learn the sum of any.
+        If ``charge`` raises, nothing of any group is learnt and the error passes through.
         """

@@ -34,8 +34,9 @@ class Target:
         epsilon: Above 0; infinity for none.
         delta: In (0, 1); None for the smaller of 1e-5 and a tenth of 1 / users.
         trust: Who adds noise.
-        min_survivors: Fewest devices in a sum, 0 for all.
+        min_survivors: Fewest devices in a group's sum, 0 for all.
         colluders: Devices assumed to reveal their noise shares.
+        groups: Groups that each round is split into.
     """
 
     epsilon: float
@@ -43,6 +44,7 @@ class Target:
     trust: Trust = Trust.SECURE_AGGREGATION
     min_survivors: int = 0
     colluders: int = 1
+    groups: int = 1
 
     def facts(self, task: Task) -> PublicFacts:
         """The target together with what is public about a task's federation."""
@@ -56,6 +58,7 @@ class Target:
             trust=self.trust,
             min_survivors=self.min_survivors,
             colluders=self.colluders if devices > 1 else 0,
+            groups=self.groups,
         )
 
 

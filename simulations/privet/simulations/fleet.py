@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from privet.client.device import DeviceTask, take_part
 from privet.models.cohort import Cohort
+from privet.models.groups import members
 from privet.models.model import LocalState, Model
 from privet.models.plan import StepPlan
 from privet.privacy.encoding import wrap
@@ -19,12 +20,12 @@ _BLOCK_ENTRIES = 4_000_000
 
 
 class InProcessFleet:
-    """Simulated devices, in blocks, streamed into one integer sum.
+    """Simulated devices, in blocks, streamed into one integer sum for each group.
 
-    Masks of secure aggregation cancel in the sum, so their effect is simulated: the coordinator
-    gets the sum and nothing else. Where only the sum of the noise shares is seen, one draw stands
-    for it (Skellam noise is closed under addition), made after the charge. Seeded noise is always
-    made of each device's own share, as a deployed device would draw it.
+    Masks of secure aggregation cancel in a sum, so their effect is simulated: the coordinator
+    gets the sums and nothing else. Where only the sum of the noise shares is seen, one draw a group
+    stands for it (Skellam noise is closed under addition), made after the charge. Seeded noise is
+    always made of each device's own share, as a deployed device would draw it.
 
     Args:
         model: Whose client half runs.
@@ -48,36 +49,58 @@ class InProcessFleet:
         self._randomness, self._gate = randomness, gate
         self._on_devices = on_devices or (lambda _: None)
         self._local: LocalState = {}
+        self._done = 0
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
         """Run a round over all devices."""
+        own_shares = self._randomness.seeded and round_.step.terms.share_variance > 0
+        groups = members(round_.plan, round_.step.name, round_.attempt, self._cohort.devices)
+        sums, local, self._done = [], [], 0
+        for rows in groups:
+            total, after = self._sum(round_, rows, own_shares=own_shares)
+            sums.append(total)
+            local += after
+        # Groups and blocks differ between steps, so devices' states are kept in rows of the cohort.
+        back = np.argsort(np.concatenate(groups))
+        self._local = {
+            name: np.concatenate([part[name] for part in local])[back] for name in local[0]
+        }
+        charge([len(rows) for rows in groups])
+        if not own_shares:
+            for total, rows in zip(sums, groups, strict=True):
+                self._add_noise(round_.step, total, len(rows))
+        return Aggregate(
+            groups=tuple(
+                GroupSum(total=wrap(total), survivors=len(rows))
+                for total, rows in zip(sums, groups, strict=True)
+            )
+        )
+
+    def _sum(
+        self, round_: Round, rows: NDArray[np.int64], *, own_shares: bool
+    ) -> tuple[NDArray[np.int64], list[LocalState]]:
+        """The exact sum of one group, and its devices' next states."""
         task = DeviceTask(
             plan=round_.plan, step=round_.step, shared=round_.shared, attempt=round_.attempt
         )
         dimension = round_.step.encoding.dimension
-        own_shares = self._randomness.seeded and round_.step.terms.share_variance > 0
         total = np.zeros(dimension, np.int64)
         local: list[LocalState] = []
-        for start, stop in self._blocks(dimension if own_shares else 0):
+        for block in self._blocks(rows, dimension if own_shares else 0):
             admitted, after = take_part(
                 self._model,
                 task,
-                {name: array[start:stop] for name, array in self._local.items()},
-                self._cohort.slice(start, stop),
+                {name: array[block] for name, array in self._local.items()},
+                self._cohort.take(block),
                 randomness=self._randomness,
                 gate=self._gate,
                 add_noise_share=own_shares,
             )
             admitted.add_into(total)
             local.append(after)
-            self._on_devices(stop)
-        # Blocks differ between steps, so devices' states are kept in one piece.
-        self._local = {name: np.concatenate([part[name] for part in local]) for name in local[0]}
-        devices = len(self._cohort)
-        charge([devices])
-        if not own_shares:
-            self._add_noise(round_.step, total, devices)
-        return Aggregate(groups=(GroupSum(total=wrap(total), survivors=devices),))
+            self._done += len(block)
+            self._on_devices(self._done)
+        return total, local
 
     def _add_noise(self, step: StepPlan, total: NDArray[np.int64], devices: int) -> None:
         variance = step.terms.share_variance * devices
@@ -86,18 +109,18 @@ class InProcessFleet:
             stream = Randomness.secret().stream("skellam sum", step.name)
             total += sample_skellam(variance, len(total), stream)
 
-    def _blocks(self, dense_entries: int) -> Iterator[tuple[int, int]]:
+    def _blocks(self, rows: NDArray[np.int64], dense_entries: int) -> Iterator[NDArray[np.int64]]:
         """Runs of devices whose contributions have at most some millions of entries.
 
         No model contributes more than about half the square of a history's length, or a dense
         vector where each device adds its own noise.
         """
-        sizes = self._cohort.sizes.astype(np.float64)
+        sizes = self._cohort.sizes[rows].astype(np.float64)
         cost = np.cumsum(np.maximum(sizes * (sizes + 1) / 2, dense_entries))
         start = 0
         while start < len(sizes):
             before = cost[start - 1] if start else 0.0
             stop = int(np.searchsorted(cost, before + _BLOCK_ENTRIES, side="right"))
             stop = max(stop, start + 1)
-            yield start, stop
+            yield rows[start:stop]
             start = stop

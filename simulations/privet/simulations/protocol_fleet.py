@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from privet.client.device import DeviceTask, take_part
 from privet.models.cohort import Cohort
+from privet.models.groups import members
 from privet.models.model import LocalState, Model, state_hash
 from privet.privacy.encoding import wrap
 from privet.privacy.errors import PrivacyError
@@ -25,7 +26,7 @@ from privet.server.fleet import Aggregate, ChargeSum, GroupSum, Round
 
 
 class ProtocolFleet:
-    """Simulated devices under the protocol, one group, without a network.
+    """Simulated devices under the protocol, a roster for each group, without a network.
 
     Args:
         model: Whose client half runs.
@@ -63,19 +64,51 @@ class ProtocolFleet:
         self._rounds = 0
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
-        """Run a round; a step that is repeated is a new round of the protocol."""
-        vectors = np.stack([self._vector(round_, row) for row in range(len(self._cohort))])
-        cohort = testing.Cohort(self._terms(round_), self._server_key, self._identities)
-        charged: list[int] = []
+        """Run a round; a step that is repeated is a new round of the protocol.
 
-        def charge_first(pending: PendingRelease) -> None:
-            charge([len(pending.survivors)])
-            charged.append(len(pending.survivors))
+        Every group gets as far as it can without revealing anything. Then all are charged at once,
+        and only then is any of them unmasked; one group that fails ends the round for all.
+        """
+        terms = self._terms(round_)
+        groups = [
+            self._collected(round_, terms, rows)
+            for rows in members(round_.plan, round_.step.name, round_.attempt, self._cohort.devices)
+        ]
+        pending = [cohort.server.pending_release() for cohort, _ in groups]
+        charge([len(group.survivors) for group in pending])
+        return Aggregate(
+            groups=tuple(
+                self._revealed(cohort, drops, charged)
+                for (cohort, drops), charged in zip(groups, pending, strict=True)
+            )
+        )
 
-        found = cohort.run(vectors, self._drops, charge_first)
-        if charged != [len(found.survivors)]:
-            raise PrivacyError("The protocol unmasked another sum than the one charged.")
-        return Aggregate(groups=(GroupSum(total=found.total, survivors=len(found.survivors)),))
+    def _collected(
+        self, round_: Round, terms: Terms, rows: NDArray[np.int64]
+    ) -> tuple[testing.Cohort, dict[str, list[int]]]:
+        """One group, all of whose masked vectors and signatures are in, and who drops out of it."""
+        # A device counts its participation, in here, before it says anything in the protocol.
+        vectors = np.stack([self._vector(round_, row) for row in rows.tolist()])
+        cohort = testing.Cohort(
+            terms, self._server_key, [self._identities[row] for row in rows.tolist()]
+        )
+        places = {row: place for place, row in enumerate(rows.tolist())}
+        drops = {
+            stage: [places[row] for row in gone if row in places]
+            for stage, gone in self._drops.items()
+        }
+        cohort.collect(vectors, drops)
+        return cohort, drops
+
+    def _revealed(
+        self, cohort: testing.Cohort, drops: dict[str, list[int]], charged: PendingRelease
+    ) -> GroupSum:
+        def already_charged(pending: PendingRelease) -> None:
+            if pending != charged:
+                raise PrivacyError("The protocol would unmask another sum than the one charged.")
+
+        found = cohort.reveal(already_charged, drops)
+        return GroupSum(total=found.total, survivors=len(found.survivors))
 
     def _vector(self, round_: Round, row: int) -> NDArray[np.uint32]:
         """What one device would mask: its admitted upload, modulo 2**32."""

@@ -56,7 +56,12 @@ class Adversary(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseTerms:
-    """The public terms of one noisy sum: all that accounting needs, as the ledger records it.
+    """The public terms of one release: all that accounting needs, as the ledger records it.
+
+    A release is one noisy sum, or one for each group of devices. A user is in one group, so one of
+    the sums depends on that user. Every adversary is accounted for at the level of the group with
+    the fewest survivors, whoever sees only what was made from all groups too: a model may combine
+    groups in other ways than by adding them up, so the noise of the others is counted on for nobody.
 
     Attributes:
         trust: Who adds noise.
@@ -66,8 +71,11 @@ class ReleaseTerms:
         nonnegative: Whether vectors have no negative entries.
         noise_multiplier: Under central trust, standard deviation over ``l2_bound``; 0 for none.
         share_variance: Of the Skellam noise that each device adds, in squared integers; 0 for none.
-        survivors: Devices whose vectors are in the sum; the fewest allowed, in planned terms.
-        colluders: Devices assumed to tell the server or each other their noise shares.
+        survivors: Devices whose vectors are in the sum, of the smallest group; the fewest allowed,
+            in planned terms.
+        colluders: Devices assumed to tell the server or each other their noise shares; all of them
+            may be in one group.
+        groups: Sums that the release consists of, each of other devices.
     """
 
     trust: Trust
@@ -79,9 +87,10 @@ class ReleaseTerms:
     share_variance: float
     survivors: int
     colluders: int
+    groups: int = 1
 
     def with_survivors(self, survivors: int) -> "ReleaseTerms":
-        """The same terms with the devices that really are in the sum."""
+        """The same terms with the devices that really are in the (smallest group's) sum."""
         return replace(self, survivors=survivors)
 
     def worst_case(self) -> Event:
@@ -149,13 +158,14 @@ class ReleaseTerms:
 
     def _possible(self) -> bool:
         """Whether every value is one that a release can have."""
-        counts = (self.dimension, self.survivors, self.colluders)
+        counts = (self.dimension, self.survivors, self.colluders, self.groups)
         reals = (self.l2_bound, self.l1_bound, self.noise_multiplier, self.share_variance)
         return (
             isinstance(self.nonnegative, bool)
             and all(isinstance(count, int) for count in counts)
             and all(math.isfinite(real) for real in reals)
-            and min(self.dimension, self.survivors) >= 1
+            and min(self.dimension, self.survivors, self.groups) >= 1
+            and (self.groups == 1 or self.trust is Trust.SECURE_AGGREGATION)
             and min(self.l2_bound, self.l1_bound) > 0
             and min(self.colluders, self.noise_multiplier, self.share_variance) >= 0
         )

@@ -156,7 +156,9 @@ def adversary_rows(view: LedgerView) -> tuple[AdversaryGuarantee, ...]:
 def definition(view: LedgerView) -> Definition:
     """What exactly is protected, and what is not."""
     relation: Relation = view.trust.relation.value
-    steps = tuple(f"the noisy sum of step {step['step']['name']!r}" for step in view.plan["steps"])
+    groups = int(view.facts["groups"])
+    sums = "the noisy sum" if groups == 1 else f"the noisy sums of {groups} groups"
+    steps = tuple(f"{sums} of step {step['step']['name']!r}" for step in view.plan["steps"])
     return Definition(
         unit="user",
         relation=relation,
@@ -194,6 +196,7 @@ def mechanism_steps(view: LedgerView) -> tuple[MechanismStep, ...]:
                 devices=terms.survivors,
                 min_survivors=int(body["terms"]["survivors"]),
                 colluders=terms.colluders,
+                groups=terms.groups,
             )
         )
     return tuple(lines)

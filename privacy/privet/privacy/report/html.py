@@ -112,9 +112,10 @@ def mechanism_table(steps: Sequence[MechanismStep]) -> list[list[str]]:
         "Noise std, planned, before scaling": lambda s: number(s.noise_std_planned, 6),
         "Noise std, effective, before scaling": lambda s: number(s.noise_std_effective, 6),
         "Noise multiplier, effective": lambda s: number(s.noise_multiplier, 6),
-        "Devices in the sum": lambda s: number(s.devices),
-        "Fewest survivors allowed": lambda s: number(s.min_survivors),
-        "Colluders assumed": lambda s: number(s.colluders),
+        "Groups, each with a sum": lambda s: number(s.groups),
+        "Devices in the (smallest group's) sum": lambda s: number(s.devices),
+        "Fewest survivors allowed there": lambda s: number(s.min_survivors),
+        "Colluders assumed there": lambda s: number(s.colluders),
     }
     return [[label, *(read(step) for step in steps)] for label, read in readers.items()]
 

@@ -92,9 +92,10 @@ class MechanismStep:
             clip norm's units: before scaling to integers.
         noise_std_effective: The same for those who survived, less the colluders assumed.
         noise_multiplier: The effective one, by which epsilon is accounted.
-        devices: Devices in the sum.
+        devices: Devices in the sum; with groups, in the smallest one, which all figures are of.
         min_survivors: Below this the round is not opened.
         colluders: Devices whose noise is assumed to be known.
+        groups: Sums that the release consists of, each of other devices.
     """
 
     name: str
@@ -109,6 +110,7 @@ class MechanismStep:
     devices: int
     min_survivors: int | None
     colluders: int
+    groups: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,6 +134,7 @@ def _check_plan(view: LedgerView) -> None:
             share_variance=terms.share_variance,
             survivors=int(facts["min_survivors"]),
             colluders=int(facts["colluders"]),
+            groups=int(facts["groups"]),
         )
         where = f"plan, terms of step {step['name']!r}"
         _compare(where, terms, expected)
@@ -189,7 +190,8 @@ class _Replay:
         as_planned = terms.with_survivors(charge.terms.survivors)
         if (charge.step, charge.attempt, charge.terms) != (name, self.attempts, as_planned):
             raise IntegrityError(f"A charge of step {charge.step!r} is not what its plan says.")
-        if not terms.survivors <= charge.terms.survivors <= int(self.view.facts["devices"]):
+        most = int(self.view.facts["devices"]) // terms.groups
+        if not terms.survivors <= charge.terms.survivors <= most:
             raise IntegrityError(f"A charge of step {charge.step!r} has impossible survivors.")
         self.attempts, self.survivors = self.attempts + 1, charge.terms.survivors
         self.charged.append(charge.terms)
@@ -205,7 +207,7 @@ class _Replay:
             raise IntegrityError("Steps were closed in another order than the plan's.")
         if not self.attempts:
             raise IntegrityError(f"Step {name!r} was closed without a charge.")
-        if int(body["devices"]) < self.survivors:
+        if int(body["devices"]) < self.survivors * int(self.view.facts["groups"]):
             raise IntegrityError(f"Step {name!r} was closed with fewer devices than charged.")
         self.closed, self.attempts, self.state_hash = self.closed + 1, 0, body["state_hash"]
 

@@ -265,6 +265,24 @@ class Server:
         self._cosignatures[message.sender] = message.signature
         self._remember(advert.identity, data)
 
+    def pending_release(self) -> PendingRelease:
+        """What could be unmasked now: there is a quorum, and enough holders of every secret.
+
+        For a release of several groups, whose charges must all come before any is unmasked.
+
+        Raises:
+            PrivacyError: It cannot; the round is over and nothing is learnt.
+        """
+        self._leave(Phase.COSIGNATURES)
+        quorum, signers = self._roster.parameters.quorum, frozenset(self._cosignatures)
+        if len(signers) < quorum:
+            raise PrivacyError(f"{len(signers)} devices signed the survivors, {quorum} must.")
+        for owner in self._sharers:
+            if len(signers.intersection(self._graph[owner])) < self._roster.parameters.threshold:
+                raise PrivacyError("Too few neighbours of a device are left to unmask the sum.")
+        self._phase = Phase.COSIGNATURES
+        return PendingRelease(roster_hash=self._roster.hash, survivors=self._identities())
+
     def request_shares(self, charge: Callable[[PendingRelease], None]) -> dict[int, bytes]:
         """Charge the ledger, and only then ask for the shares that unmask the sum.
 
@@ -279,15 +297,11 @@ class Server:
             PrivacyError: No quorum, or too few holders of some secret are left; nothing is
                 charged and the round is over.
         """
+        pending = self.pending_release()
         self._leave(Phase.COSIGNATURES)
-        quorum, signers = self._roster.parameters.quorum, frozenset(self._cosignatures)
-        if len(signers) < quorum:
-            raise PrivacyError(f"{len(signers)} devices signed the survivors, {quorum} must.")
-        for owner in self._sharers:
-            if len(signers.intersection(self._graph[owner])) < self._roster.parameters.threshold:
-                raise PrivacyError("Too few neighbours of a device are left to unmask the sum.")
-        charge(PendingRelease(roster_hash=self._roster.hash, survivors=self._identities()))
+        charge(pending)
         self._phase = Phase.SHARES
+        quorum = self._roster.parameters.quorum
         cosignatures = tuple(sorted(self._cosignatures.items())[:quorum])
         return {
             position: UnmaskRequest(
@@ -299,7 +313,7 @@ class Server:
                     if source in self._survivors.active
                 ),
             ).encode()
-            for position in sorted(signers)
+            for position in sorted(self._cosignatures)
         }
 
     def accept_shares(self, data: bytes) -> None:

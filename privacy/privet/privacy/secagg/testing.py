@@ -113,12 +113,30 @@ class Cohort:
             drops: Devices that answer no more from a stage on, by the stage's name.
             charge: The ledger's hook.
         """
-        gone: set[int] = set()
-        for stage in STAGES:
-            gone |= set((drops or {}).get(stage, ()))
-            self.play_stage(stage, set(range(len(self.clients))) - gone, vectors, charge)
+        self.collect(vectors, drops)
+        return self.reveal(charge, drops)
+
+    def collect(
+        self, vectors: NDArray[np.uint32], drops: Mapping[str, Collection[int]] | None = None
+    ) -> None:
+        """All stages before shares are asked for: nothing can be learnt yet."""
+        for stage in STAGES[:-1]:
+            self.play_stage(stage, self._alive(stage, drops), vectors, lambda pending: None)
+
+    def reveal(
+        self,
+        charge: Callable[[PendingRelease], None],
+        drops: Mapping[str, Collection[int]] | None = None,
+    ) -> Aggregate:
+        """The last stage: charge, ask for shares, take the masks off."""
+        nothing = np.zeros((0, 0), np.uint32)
+        self.play_stage(STAGES[-1], self._alive(STAGES[-1], drops), nothing, charge)
         with self.meter.of(-1):
             return self.server.finish()
+
+    def _alive(self, stage: str, drops: Mapping[str, Collection[int]] | None) -> set[int]:
+        gone = {i for s in STAGES[: STAGES.index(stage) + 1] for i in (drops or {}).get(s, ())}
+        return set(range(len(self.clients))) - gone
 
     def play_stage(
         self,

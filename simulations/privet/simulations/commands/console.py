@@ -58,8 +58,9 @@ def print_plan(plan: Plan) -> None:
     console.print(
         f"Assumed public: {facts.devices:,} users, {facts.items:,} items, who takes part, sizes"
     )
+    where = "a sum" if facts.groups == 1 else f"the sum of each of {facts.groups} groups"
     console.print(
-        f"Assumed: at least {facts.min_survivors:,} devices in a sum, {facts.colluders} colluding"
+        f"Assumed: at least {facts.min_survivors:,} devices in {where}, {facts.colluders} colluding"
     )
     console.print(_steps_table(plan))
     console.print()
@@ -72,7 +73,7 @@ def _steps_table(plan: Plan) -> Table:
             step.name,
             f"{step.encoding.dimension:,}",
             f"{step.encoding.l2_clip_norm:g}",
-            f"{step.noise_std(plan.facts.min_survivors):.3g}",
+            f"{step.noise_std(plan.facts.min_survivors * plan.facts.groups):.3g}",
             f"{step.upload_bytes / 1e6:.3f}",
         )
     return table

@@ -43,7 +43,10 @@ References = Annotated[
     bool, typer.Option("--references/--no-references", help="Measure the reference rows too.")
 ]
 MinSurvivors = Annotated[
-    int, typer.Option("--min-survivors", help="Fewest devices in a sum; 0 for all.")
+    int, typer.Option("--min-survivors", help="Fewest devices in a group's sum; 0 for all.")
+]
+Groups = Annotated[
+    int, typer.Option("--groups", help="Groups that a round is split into, each with a sum.")
 ]
 Colluders = Annotated[
     int, typer.Option("--colluders", help="Devices assumed to reveal their noise shares.")

@@ -38,6 +38,7 @@ def simulate_command(
     references: o.References = True,
     min_survivors: o.MinSurvivors = 0,
     colluders: o.Colluders = 1,
+    groups: o.Groups = 1,
     insecure_seeded_noise: o.Seeded = False,
     user_col: o.UserColumn = "user_id",
     item_col: o.ItemColumn = "item_id",
@@ -58,6 +59,7 @@ def simulate_command(
         trust=trust,
         min_survivors=min_survivors,
         colluders=colluders,
+        groups=groups,
     )
     options = Options(
         target=target,

@@ -29,6 +29,7 @@ def sweep_command(
     seeds: Annotated[int, typer.Option(help="Number of seeds, from 0.")] = 3,
     delta: o.Delta = None,
     trust: o.TrustOption = Trust.SECURE_AGGREGATION,
+    groups: o.Groups = 1,
     out: o.Out = None,
     split: o.SplitOption = None,
     validate: o.Validate = False,
@@ -48,7 +49,7 @@ def sweep_command(
         return prepare(dataset, seed=seed, split=split, validate=validate)
 
     options = Options(
-        target=Target(epsilon=wanted[0], delta=delta, trust=trust),
+        target=Target(epsilon=wanted[0], delta=delta, trust=trust, groups=groups),
         insecure_seeded_noise=insecure_seeded_noise,
         references=references,
         command=o.command_line(),
