@@ -13,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench venv clean
+.PHONY: help demo test lint bench venv oracles clean
 
 help: ## Show this list.
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,14 +35,33 @@ lint: $(DEV) ## Check style, types and the direction of imports.
 bench: $(DEV) ## Run one benchmark: make bench NAME=demo_time.
 	@test -n "$(NAME)" && test -f "benchmarks/$(NAME).py" || { \
 		echo "Say which benchmark: make bench NAME=x. There are:" \
-			$$(cd benchmarks && ls *.py | grep -v common | sed 's/\.py$$//'); \
+			$$(cd benchmarks && ls *.py | grep -vE '^(common|oracles)' | sed 's/\.py$$//'); \
 		exit 2; }
 	@$(BIN)/python benchmarks/$(NAME).py $(ARGS)
+
+# Each line: an environment, then what goes into it. What cannot be installed is said, and the
+# benchmarks say it again; the others are still there.
+define ORACLES
+accounting opacus prv-accountant autodp gdpnum
+tables pycanon
+endef
+export ORACLES
+
+oracles: ## Install libraries to compare with, apart from Privet, in .venv-oracles.
+	@echo "$$ORACLES" | while read -r kind names; do \
+		echo "Installing $$names into .venv-oracles/$$kind ..."; \
+		$(PYTHON) -m venv .venv-oracles/$$kind || exit 2; \
+		for name in $$names; do \
+			.venv-oracles/$$kind/bin/python -m pip install --quiet --disable-pip-version-check \
+				-c benchmarks/oracles-$$kind.txt $$name < /dev/null \
+				|| echo "Could not install $$name; see above."; \
+		done; \
+	done
 
 venv: $(DEV) ## Build the whole development environment in .venv.
 
 clean: ## Remove the environment, caches and demo runs; your own runs/ stay.
-	rm -rf $(VENV) demo-run build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) .venv-oracles demo-run build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

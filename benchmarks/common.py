@@ -1,6 +1,7 @@
 """What benchmarks share: finding real data, running a plan, printing figures."""
 
 import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -41,6 +42,34 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for row in cells:
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
     sys.stdout.flush()
+
+
+def ask_oracles(kind: str, question: str = "") -> list[dict[str, Any]]:
+    """What other libraries say, from the environment that `make oracles` made for this kind.
+
+    Args:
+        kind: A kind that `oracles.py` knows.
+        question: Its input.
+
+    Returns:
+        One answer a library, as `oracles.py` prints them; one that says why if there is none.
+    """
+    folder = Path(__file__).resolve().parent
+    python = folder.parent / ".venv-oracles" / kind / "bin" / "python"
+    if not python.exists():
+        return [{"library": f"all of {kind}", "error": "not installed; run: make oracles"}]
+    ran = subprocess.run(
+        [python, folder / "oracles.py", kind],
+        input=question,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ran.returncode != 0:
+        reason = ran.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        return [{"library": f"all of {kind}", "error": reason[0]}]
+    answers: list[dict[str, Any]] = json.loads(ran.stdout.splitlines()[-1])
+    return answers
 
 
 def finish(figures: Mapping[str, Any], *, passed: bool) -> None:
