@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 from privet.privacy.accounting.accountants import check_delta
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.accounting.gaussian import gaussian_mu
-from privet.privacy.canonical import sha256
+from privet.privacy.canonical import canonical_bytes, sha256
 from privet.privacy.encoding import Encoding
 from privet.privacy.errors import InputError, PrivacyError
+from privet.privacy.report.records import encode
 
 PLAN_VERSION = 1
 _NO_GROUPS = {
@@ -178,14 +179,47 @@ class Plan:
     seeded_noise: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        body = asdict(self)
+        """Plain JSON values, field by field; a field that is a float is always written as one."""
+        body = cast(dict[str, Any], encode(self, Plan, "plan"))
         body["version"] = PLAN_VERSION
-        body["facts"]["trust"] = str(self.facts.trust)
-        body["facts"]["epsilon"] = _finite(self.facts.epsilon)
-        for step in body["steps"]:
-            step["terms"]["trust"] = str(self.facts.trust)
+        if math.isinf(self.facts.epsilon):
+            body["facts"]["epsilon"] = None
         return body
+
+    def to_bytes(self) -> bytes:
+        """The plan as canonical JSON, whose SHA-256 is its hash."""
+        return canonical_bytes(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, body: object) -> "Plan":
+        """Read what `to_dict` wrote, and check all that can be checked without its model.
+
+        Formal Guarantees:
+            Bounds, integers and noise of every step follow from the plan's own public facts, no
+            sum can wrap around, and there is noise wherever the plan says that there is privacy.
+            What the noise is worth is an accountant's business: `privet.models.planning.check_noise`.
+
+        Raises:
+            InputError: A field is missing, unknown, of another type or out of its range.
+            PrivacyError: Facts that cannot be private as they say, or a sum that could wrap around.
+            IntegrityError: Parts of the plan contradict each other.
+        """
+        from privet.models.plan_file import plan_from_dict
+
+        return plan_from_dict(body)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Plan":
+        """Read what `to_bytes` wrote, and nothing that is spelled differently.
+
+        Raises:
+            InputError: As `from_dict`, and if it is no canonical JSON of at most a mebibyte.
+            PrivacyError: As `from_dict`.
+            IntegrityError: As `from_dict`, and if the bytes are not those that the plan gives.
+        """
+        from privet.models.plan_file import read_plan
+
+        return read_plan(data)
 
     @property
     def hash(self) -> str:
@@ -196,7 +230,3 @@ class Plan:
     def upload_bytes(self) -> int:
         """What a device uploads in the whole run."""
         return sum(step.upload_bytes for step in self.steps)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

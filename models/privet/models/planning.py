@@ -16,6 +16,7 @@ from privet.privacy.encoding import choose_encoding
 from privet.privacy.errors import PrivacyError
 
 _TOLERANCE = 1e-5
+_CHECKED = 1e-6  # another machine's floating point may differ in the last digits
 
 
 def make_plan(
@@ -78,6 +79,19 @@ def calibrate(steps: Sequence[Step], facts: PublicFacts) -> tuple[StepPlan, ...]
         over = _epsilon(_with_mu(steps, facts, middle), facts) > facts.epsilon
         low, high = (low, middle) if over else (middle, high)
     return _with_mu(steps, facts, low)
+
+
+def check_noise(plan: Plan) -> None:
+    """Check that a plan's noise is worth its epsilon, as whoever did not make it does.
+
+    Raises:
+        PrivacyError: With the fewest survivors and the most colluders it is worth less.
+    """
+    found = _epsilon(plan.steps, plan.facts)
+    if found > plan.facts.epsilon * (1 + _CHECKED):
+        raise PrivacyError(
+            f"The plan promises epsilon {plan.facts.epsilon:.6g}; its noise is worth {found:.6g}."
+        )
 
 
 def _epsilon(plans: Sequence[StepPlan], facts: PublicFacts) -> float:

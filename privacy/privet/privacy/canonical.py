@@ -23,6 +23,11 @@ from privet.privacy.errors import InputError, IntegrityError
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
+MAX_BYTES = 1 << 24
+"""Longest text that is read; parsed, it takes some thirty times that in memory."""
+
+_Path: TypeAlias = "tuple[_Path | None, object]"
+
 INFINITY: dict[str, Json] = {"text": "infinity", "value": None}
 MINUS_INFINITY: dict[str, Json] = {"text": "minus infinity", "value": None}
 
@@ -38,21 +43,30 @@ def to_json(value: object, where: str = "value") -> Json:
         A new value made of dict, list, str, int, float, bool and None only.
 
     Raises:
-        InputError: If something in it is NaN, or has no place in JSON.
+        InputError: If something in it is NaN, has no place in JSON, or is nested too deeply.
     """
+    try:
+        return _plain(value, (None, where))
+    except RecursionError:
+        raise InputError(f"Expected {where} to be JSON, found a value nested too deeply.") from None
+
+
+def _plain(value: object, path: _Path) -> Json:
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str(value)
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
-        return _number(float(value), where)
+        return _number(float(value), path)
     if isinstance(value, Mapping):
-        return {_key(k, where): to_json(v, f"{where}.{k}") for k, v in value.items()}
+        return {_key(k, path): _plain(v, (path, k)) for k, v in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return [to_json(v, f"{where}[{i}]") for i, v in enumerate(value)]
-    raise InputError(f"Expected {where} to be JSON, found a {type(value).__name__}.")
+        return [_plain(v, (path, i)) for i, v in enumerate(value)]
+    raise InputError(f"Expected {_name(path)} to be JSON, found a {type(value).__name__}.")
 
 
 def canonical_bytes(value: object) -> bytes:
@@ -61,11 +75,14 @@ def canonical_bytes(value: object) -> bytes:
     Raises:
         InputError: If the value is not JSON, see `to_json`, or holds text that is not Unicode.
     """
-    text = json.dumps(
-        to_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    plain = to_json(value)
     try:
+        text = json.dumps(
+            plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        )
         return text.encode("utf-8")
+    except RecursionError:
+        raise InputError("Expected JSON, found a value nested too deeply.") from None
     except UnicodeEncodeError as error:
         raise InputError("Expected Unicode text, found half of a surrogate pair.") from error
 
@@ -79,9 +96,11 @@ def parse_canonical(data: bytes) -> Json:
     """Reads canonical JSON, and refuses any other spelling of it.
 
     Raises:
-        InputError: If the bytes are not JSON, or name a key twice.
+        InputError: If the bytes are too many, not JSON, or name a key twice.
         IntegrityError: If they are JSON but not canonical, so that their hash means nothing.
     """
+    if len(data) > MAX_BYTES:
+        raise InputError(f"Expected at most {MAX_BYTES} bytes of JSON, found {len(data)}.")
     try:
         value: Json = json.loads(
             data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse
@@ -94,18 +113,28 @@ def parse_canonical(data: bytes) -> Json:
     return value
 
 
-def _number(value: float, where: str) -> Json:
+def _number(value: float, path: _Path) -> Json:
     if math.isnan(value):
-        raise InputError(f"Expected a number for {where}, found NaN.")
+        raise InputError(f"Expected a number for {_name(path)}, found NaN.")
     if math.isinf(value):
         return dict(INFINITY if value > 0 else MINUS_INFINITY)
     return value
 
 
-def _key(key: object, where: str) -> str:
+def _key(key: object, path: _Path) -> str:
     if not isinstance(key, str):
-        raise InputError(f"Expected text as keys of {where}, found {key!r}.")
+        raise InputError(f"Expected text as keys of {_name(path)}, found a {type(key).__name__}.")
     return str(key)
+
+
+def _name(path: _Path) -> str:
+    """The name of a value from where it lies; only errors need it, so it is not made before."""
+    parts: list[str] = []
+    above: _Path | None = path
+    while above is not None:
+        above, part = above
+        parts.append(f"[{part}]" if isinstance(part, int) else f".{str(part)[:60]}")
+    return "".join(reversed(parts)).removeprefix(".")
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

@@ -149,8 +149,10 @@ def charges(entries: Iterable[Entry]) -> tuple[Charge, ...]:
     for entry in entries:
         if entry.kind is EntryKind.CHARGE:
             try:
-                step, attempt = str(entry.body["step"]), int(entry.body["attempt"])
+                step, attempt = entry.body["step"], entry.body["attempt"]
                 terms = ReleaseTerms.from_dict(entry.body["terms"])
+                if type(step) is not str or type(attempt) is not int:
+                    raise TypeError
             except (KeyError, TypeError, ValueError, InputError) as error:
                 raise IntegrityError(f"Ledger entry {entry.seq} is malformed.") from error
             found.append(Charge(step=step, attempt=attempt, terms=terms))

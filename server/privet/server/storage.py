@@ -6,11 +6,13 @@ before the call returns.
 
 import io
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from privet.models.archive import check_archive
 from privet.models.model import SharedState, state_hash
 from privet.privacy.errors import InputError, IntegrityError
 from privet.privacy.ledger import RUN_KINDS, Entry, EntryKind
@@ -77,7 +79,10 @@ class RunStore:
         Raises:
             IntegrityError: It is damaged, missing or not the one that the ledger closed with.
         """
-        row = self._db.execute("SELECT step, state FROM checkpoint").fetchone()
+        try:
+            row = self._db.execute("SELECT step, state FROM checkpoint").fetchone()
+        except (sqlite3.Error, UnicodeError) as error:
+            raise IntegrityError("The run's checkpoint is damaged.") from error
         closed = [entry.body for entry in self.entries if entry.kind is EntryKind.CLOSE]
         if row is None and not closed:
             return None
@@ -131,5 +136,7 @@ def _pack(shared: SharedState) -> bytes:
 
 
 def _unpack(blob: bytes) -> SharedState:
-    with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
+    file = io.BytesIO(blob)
+    check_archive(file, compressed=False)
+    with np.load(file, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays}

@@ -73,7 +73,7 @@ def edited(where: str, value: object) -> dict[str, Any]:
     [
         ("schema", "privet.report/2", "privet.report/1"),
         ("egress", GONE, "egress"),
-        ("extra", 1, "extra"),
+        ("extra", 1, "1 unknown"),
         ("data.users", GONE, "users"),
         ("data.users", "many", "data.users"),
         ("data.users", True, "data.users"),

@@ -162,8 +162,8 @@ class ReleaseTerms:
         reals = (self.l2_bound, self.l1_bound, self.noise_multiplier, self.share_variance)
         return (
             isinstance(self.nonnegative, bool)
-            and all(isinstance(count, int) for count in counts)
-            and all(math.isfinite(real) for real in reals)
+            and all(type(count) is int and count < _LARGEST for count in counts)
+            and all(type(real) in (int, float) and real < _LARGEST for real in reals)
             and min(self.dimension, self.survivors, self.groups) >= 1
             and (self.groups == 1 or self.trust is Trust.SECURE_AGGREGATION)
             and min(self.l2_bound, self.l1_bound) > 0
@@ -171,6 +171,7 @@ class ReleaseTerms:
         )
 
 
+_LARGEST = 1e30  # far above what fits into 32 bits; its square is still a number
 _NEVER_PROTECTED = frozenset({Adversary.APP_DEVELOPER, Adversary.DEVICE_LOCAL})
 _LOCAL_ONLY = frozenset({Adversary.MALICIOUS_SERVER, Adversary.NETWORK})
 

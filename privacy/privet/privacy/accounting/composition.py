@@ -3,14 +3,16 @@
 from collections.abc import Iterable
 
 from privet.privacy.accounting.events import BasicEvent, Event, RepeatedEvent, UnprotectedEvent
+from privet.privacy.accounting.validate import MOST
 from privet.privacy.contribution import NeighbouringRelation
-from privet.privacy.errors import PrivacyError
+from privet.privacy.errors import InputError, PrivacyError
 
 
 def counted(events: Iterable[Event]) -> dict[BasicEvent, int]:
     """Each distinct event and how often it happened, in a total whose order does not matter.
 
     Raises:
+        InputError: An event happened more often than can be counted with.
         PrivacyError: Neighbouring relations are mixed in the total.
     """
     counts: dict[BasicEvent, int] = {}
@@ -20,6 +22,8 @@ def counted(events: Iterable[Event]) -> dict[BasicEvent, int]:
             times *= event.times
             event = event.event
         counts[event] = counts.get(event, 0) + times
+        if counts[event] > MOST:
+            raise InputError(f"Expected an event to have happened at most {MOST} times.")
     common_relation(counts)
     return counts
 

@@ -220,7 +220,7 @@ def event_from_dict(body: dict[str, Any]) -> Event:
     name = values.pop("kind", None)
     kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise InputError(f"Unknown privacy event {body.get('kind')!r}; known: {sorted(_KINDS)}.")
+        raise InputError(f"Unknown kind of privacy event; known: {sorted(_KINDS)}.")
     try:
         if "relation" in values:
             values["relation"] = NeighbouringRelation(values["relation"])
@@ -229,7 +229,9 @@ def event_from_dict(body: dict[str, Any]) -> Event:
         if kind is RepeatedEvent:
             values["event"] = event_from_dict(values["event"])
         return kind(**values)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (
+        TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError,
+    ) as error:  # fmt: skip
         raise InputError(f"Privacy event of kind {name!r} is malformed.") from error
 
 

@@ -1,19 +1,25 @@
 """Frozen dataclasses to JSON and back, driven by their annotations, and strict about both ways.
 
-It knows the few types that a report is made of: text, numbers, booleans, `Literal`, optional values,
-tuples, mappings with text keys and further dataclasses. `object` stands for opaque JSON.
+It knows the few types that reports and plans are made of: text, numbers, booleans, `Literal`, text
+enums, optional values, tuples, mappings with text keys and further dataclasses. `object` and `Any`
+stand for opaque JSON. Errors name fields and types, never a value: whoever reads them may not be
+whoever wrote it.
 """
 
 import dataclasses
 import math
 import types
 from collections.abc import Mapping
+from enum import StrEnum
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from privet.privacy.canonical import INFINITY, MINUS_INFINITY, Json, to_json
 from privet.privacy.errors import InputError
 
 T = TypeVar("T")
+
+_LARGEST_INTEGER = 1 << 63  # beyond it a number would not fit where it is computed with
 
 
 def encode(value: object, hint: Any, where: str) -> Json:
@@ -29,7 +35,7 @@ def encode(value: object, hint: Any, where: str) -> Json:
     """
     if dataclasses.is_dataclass(hint):
         _require(isinstance(value, cast(type, hint)), where, _name(hint), value)
-        hints = get_type_hints(hint)
+        hints = _hints(cast(type, hint))
         return {k: encode(getattr(value, k), h, f"{where}.{k}") for k, h in hints.items()}
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
@@ -85,32 +91,44 @@ def mapping(value: object, where: str) -> dict[str, object]:
 
 
 def require_keys(found: Mapping[str, object], expected: set[str], where: str) -> None:
-    """Raises an `InputError` that names missing and unknown fields."""
+    """Raises an `InputError` that names missing fields and counts unknown ones."""
     if missing := sorted(expected - found.keys()):
         raise InputError(f"Expected {where} to have {', '.join(missing)}: missing.")
     if unknown := sorted(found.keys() - expected):
-        raise InputError(f"Expected only known fields in {where}, found {', '.join(unknown)}.")
+        raise InputError(f"Expected only known fields in {where}, found {len(unknown)} unknown.")
 
 
 def _decode_dataclass(cls: type[T], value: object, where: str) -> T:
     found = mapping(value, where)
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     require_keys(found, set(hints), where)
     return cls(**{k: decode(h, found[k], f"{where}.{k}") for k, h in hints.items()})
 
 
 def _scalar(value: object, hint: Any, where: str) -> object:
-    if hint is object:
+    if hint is object or hint is Any:
         return value
     if get_origin(hint) is Literal:
         choices = get_args(hint)
-        _require(value in choices, where, f"one of {', '.join(map(repr, choices))}", value)
+        known = type(value) in (str, int, bool) and value in choices
+        _require(known, where, f"one of {', '.join(map(repr, choices))}", value)
         return value
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        names = [str(member) for member in hint]
+        _require(isinstance(value, str) and value in names, where, f"one of {names}", value)
+        return hint(cast(str, value))
     value = to_json(value, where) if not isinstance(value, float) else float(value)
     accepted = (int, float) if hint is float else hint
     is_number = not isinstance(value, bool) or hint is bool
     _require(isinstance(value, accepted) and is_number, where, _name(hint), value)
+    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+        raise InputError(f"Expected {where} to be a number of at most 64 bits.")
     return float(cast(float, value)) if hint is float else value
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
 
 
 def _inner(hint: Any) -> Any:
@@ -126,8 +144,4 @@ def _name(hint: Any) -> str:
 
 def _require(holds: bool, where: str, expected: str, value: object) -> None:
     if not holds:
-        raise InputError(f"Expected {where} to be {expected}, found {_short(value)}.")
-
-
-def _short(value: object) -> str:
-    return repr(value) if len(repr(value)) <= 60 else f"a {type(value).__name__}"
+        raise InputError(f"Expected {where} to be {expected}, found a {type(value).__name__}.")

@@ -80,7 +80,7 @@ def is_privet_file(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as file:
             return "header.npy" in file.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile):
         return False
 
 
@@ -116,8 +116,8 @@ def _parse_header(path: Path, raw: NDArray[Any] | None) -> dict[str, Any]:
         raise InputError(f"{path} is not a {SUFFIX} file: it has no header of format {FORMAT!r}.")
     if header.get("version") != VERSION:
         raise InputError(
-            f"{path} is of version {header.get('version')!r} of the {SUFFIX} format; "
-            f"this release reads version {VERSION}. Update privet, or import the data anew."
+            f"{path} is of another version of the {SUFFIX} format; this release reads version "
+            f"{VERSION}. Update privet, or import the data anew."
         )
     return header
 
