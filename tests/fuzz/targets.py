@@ -268,5 +268,3 @@ def targets() -> dict[str, Target]:
                slow=True),
     ]  # fmt: skip
     return {target.name: target for target in found}
-
-

@@ -100,7 +100,7 @@ def require_keys(found: Mapping[str, object], expected: set[str], where: str) ->
 
 def _decode_dataclass(cls: type[T], value: object, where: str) -> T:
     found = mapping(value, where)
-    hints = _hints(cls)
+    hints = _hints(cast(type, cls))
     require_keys(found, set(hints), where)
     return cls(**{k: decode(h, found[k], f"{where}.{k}") for k, h in hints.items()})
 
