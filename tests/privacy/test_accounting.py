@@ -357,13 +357,13 @@ def test_a_sabotaged_gaussian_accountant_is_caught(
         check_agreement(gaussians(1, 1), 1e-6)
 
 
-@pytest.mark.parametrize("name", ["renyi_epsilon", "skellam_epsilon"])
+@pytest.mark.parametrize("name", ["curve_epsilon", "skellam_epsilon"])
 @pytest.mark.parametrize("factor", [0.5, 0.75, 2.0])
 def test_a_sabotaged_skellam_accountant_is_caught(
     name: str, factor: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = getattr(accountants, name)
-    monkeypatch.setattr(accountants, name, lambda events, d: factor * honest(events, d))
+    monkeypatch.setattr(accountants, name, lambda released, d: factor * honest(released, d))
     with pytest.raises(IntegrityError, match="disagree"):
         check_agreement(skellams(1, 3, scale=1e6), 1e-6)
 

@@ -6,17 +6,19 @@ import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from privet.client.device import egress_policy
 from privet.models.model import Model, SharedState, state_hash
 from privet.models.plan import Plan, PublicFacts
 from privet.models.planning import make_plan
-from privet.privacy.accounting.adversaries import Guarantee, Trust, guarantees
+from privet.privacy.accounting.adversaries import Guarantee, Trust
 from privet.privacy.errors import InputError, IntegrityError
-from privet.privacy.ledger import Entry, charges
+from privet.privacy.ledger import Entry
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.randomness import Randomness
+from privet.privacy.report.view import LedgerView
 from privet.server.coordinator import Coordinator, Observer
 from privet.server.storage import DATABASE, RunStore
 from privet.simulations.fleet import InProcessFleet
@@ -78,14 +80,15 @@ class Federated:
     entries: tuple[Entry, ...]
     budget: float
 
+    @cached_property
+    def view(self) -> LedgerView:
+        """What the ledger says about privacy."""
+        return LedgerView(entries=self.entries)
+
     @property
     def guarantees(self) -> tuple[Guarantee, ...]:
         """Per adversary, from everything that the ledger charged."""
-        return guarantees(
-            [charge.terms for charge in charges(self.entries)],
-            self.plan.facts.delta,
-            private=not self.plan.seeded_noise,
-        )
+        return self.view.guarantees
 
     @property
     def model_hash(self) -> str:

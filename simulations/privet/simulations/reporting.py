@@ -9,8 +9,6 @@ from pathlib import Path
 
 from privet.privacy.ledger import Entry
 from privet.privacy.report.assemble import (
-    LedgerView,
-    accounting,
     adversary_rows,
     definition,
     egress,
@@ -29,6 +27,8 @@ from privet.privacy.report.sections import (
     Source,
     Verification,
 )
+from privet.privacy.report.spent import accounting, profiles
+from privet.privacy.report.view import LedgerView
 from privet.simulations.comparison import Row
 from privet.simulations.evaluation.intervals import Estimate
 from privet.simulations.federation import write_durably
@@ -40,8 +40,10 @@ _SOURCES: dict[str, Source] = {
     "identity": "declared",
     "definition": "declared",
     "adversaries": "computed",
+    "profiles": "computed",
     "mechanism": "computed",
     "accounting": "computed",
+    "accounting.composition": "declared",
     "egress": "computed",
     "quality": "measured",
     "data": "measured",
@@ -70,21 +72,14 @@ def build_report(
         curve_note: What the curve's intervals and points are, in words.
     """
     view = LedgerView(entries=entries)
+    identity = _identity(view, command)
     return Report(
-        identity=Identity(
-            report_id=secrets.token_hex(8),
-            created_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            toolkit_version=importlib.metadata.version("privet"),
-            dependencies={name: importlib.metadata.version(name) for name in _PACKAGES},
-            reproduction_command=command,
-            noise_randomness=view.randomness,
-            private=view.private,
-            plan_hash=view.plan_hash,
-        ),
+        identity=identity,
         definition=definition(view),
         adversaries=adversary_rows(view),
+        profiles=profiles(view),
         mechanism=mechanism_steps(view),
-        accounting=accounting(view),
+        accounting=accounting(view, identity),
         egress=egress(view),
         quality=Quality(
             rows=tuple(_quality_row(row) for row in rows),
@@ -103,12 +98,25 @@ def build_report(
         ledger=ledger_record(entries),
         verification=Verification(
             commands=("privet verify report.json",),
-            note="Recomputes the hash chain and every epsilon from the ledger, by two "
-            "accountants, without the data. It does not show that devices added noise, nor, "
+            note="Recomputes the hash chain, every epsilon by two accountants, and what an "
+            "attacker could achieve, from the ledger and without the data. It does not show that devices added noise, nor, "
             "since reports are not signed yet, that the whole ledger was not rewritten."
             + (f" The curve: {curve_note}." if curve_note else ""),
         ),
         sources=_SOURCES,
+    )
+
+
+def _identity(view: LedgerView, command: str) -> Identity:
+    return Identity(
+        report_id=secrets.token_hex(8),
+        created_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        toolkit_version=importlib.metadata.version("privet"),
+        dependencies={name: importlib.metadata.version(name) for name in _PACKAGES},
+        reproduction_command=command,
+        noise_randomness=view.randomness,
+        private=view.private,
+        plan_hash=view.plan_hash,
     )
 
 

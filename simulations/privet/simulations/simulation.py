@@ -15,7 +15,9 @@ from privet.models.plan import Plan
 from privet.models.popularity import Popularity
 from privet.models.spectral import Spectral
 from privet.privacy.errors import InputError, PrivetError
+from privet.privacy.report.assemble import adversary_rows
 from privet.privacy.report.claims import Verdict
+from privet.privacy.report.spent import privacy_rows, profiles
 from privet.server.coordinator import Observer
 from privet.simulations.comparison import Row, federated_row, in_order, reference_rows
 from privet.simulations.federation import Federated, Target, federate, plan_for, write_durably
@@ -125,7 +127,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The documented JSON of ``privet simulate --json``."""
-        plan = self.federated.plan
+        plan, view = self.federated.plan, self.federated.view
         measured = self.row.to_dict()["metrics"]
         return {
             "model": plan.model,
@@ -139,10 +141,7 @@ class Result:
                 for row in self.references
             },
             "rows": [row.to_dict() for row in self.rows],
-            "privacy": [
-                {"adversary": str(g.adversary), "epsilon": g.epsilon, "delta": g.delta}
-                for g in self.federated.guarantees
-            ],
+            "privacy": privacy_rows(adversary_rows(view), profiles(view)),
             "verdict": self.verdict,
             "seeded_noise": plan.seeded_noise,
             "users": plan.facts.devices,

@@ -7,8 +7,6 @@ from privet.privacy.canonical import canonical_bytes
 from privet.privacy.report.claims import ADVERSARIES, RELATION_TEXTS, AdversaryCode
 from privet.privacy.report.document import Report
 from privet.privacy.report.sections import (
-    AccountantResult,
-    Accounting,
     AdversaryGuarantee,
     CurvePoint,
     Data,
@@ -22,35 +20,42 @@ from privet.privacy.report.sections import (
     Quality,
     QualityRow,
     RowKind,
-    SpentPoint,
     Verification,
 )
+from privet.privacy.report.spending import (
+    AccountantResult,
+    Accounting,
+    AttackBound,
+    Budget,
+    Composition,
+    DeltaLimit,
+    Profile,
+    ProfilePoint,
+    Role,
+    SpentPoint,
+)
 
-PROTECTED: dict[AdversaryCode, tuple[float, float, str, str, str]] = {
+PROTECTED: dict[AdversaryCode, tuple[float, str, str, str]] = {
     "A1": (
         0.9987,
-        0.2601,
         "Skellam noise, one share a device",
         "",
         "Sees the model only, which is made from the noisy sums.",
     ),
     "A2": (
         0.9989,
-        0.2602,
         "Skellam noise, less its own share",
         "The device knows its own noise and no one else's.",
         "Sees every shared state; no amplification by sampling.",
     ),
     "A3": (
         0.99871,
-        0.2601,
         "Secure aggregation and Skellam noise",
         "The server follows the protocol; at least 5,738 devices add their noise.",
         "Sees the noisy sums, who takes part and when.",
     ),
     "A6": (
         0.9996,
-        0.2604,
         "Skellam noise, less the group's shares",
         "No more than 60 devices collude.",
         "The group knows its members' noise.",
@@ -70,6 +75,7 @@ def make_report() -> Report:
         identity=_identity(),
         definition=_definition(),
         adversaries=tuple(_adversary(code) for code in ADVERSARIES),
+        profiles=tuple(_profile(code) for code in PROTECTED),
         mechanism=(_step("head", 3706, 0.09), _step("co-occurrence", 45_150, 0.91)),
         accounting=_accounting(),
         egress=_egress(),
@@ -85,6 +91,7 @@ def make_report() -> Report:
             "identity": "measured",
             "definition": "declared",
             "adversaries": "computed",
+            "profiles": "computed",
             "mechanism": "computed",
             "mechanism.devices": "measured",
             "accounting": "computed",
@@ -112,7 +119,14 @@ def without_guarantee(epsilon: float | None = None) -> Report:
         report,
         identity=replace(report.identity, noise_randomness="none", private=False),
         adversaries=tuple(replace(row, epsilon=epsilon) for row in report.adversaries),
-        accounting=Accounting(results=(), budget_epsilon=None, budget_delta=None),
+        profiles=(),
+        accounting=replace(
+            report.accounting,
+            results=(),
+            gap=None,
+            budget=Budget(epsilon=None, delta=None),
+            spent=(),
+        ),
     )
 
 
@@ -167,20 +181,44 @@ def _adversary(code: AdversaryCode) -> AdversaryGuarantee:
             epsilon=None,
             delta=None,
             mu=None,
+            mu_kind=None,
             mechanism="",
             assumption="",
             reason=UNPROTECTED[code],
         )
-    epsilon, mu, mechanism, assumption, reason = PROTECTED[code]
+    epsilon, mechanism, assumption, reason = PROTECTED[code]
     return AdversaryGuarantee(
         adversary=code,
         who=who,
         epsilon=epsilon,
         delta=1e-6,
-        mu=mu,
+        mu=None,
+        mu_kind=None,
         mechanism=mechanism,
         assumption=assumption,
         reason=reason,
+    )
+
+
+def _profile(code: AdversaryCode) -> Profile:
+    epsilon = PROTECTED[code][0]
+    deltas = (0.1, 0.03, 4e-3, 1e-4, 1e-6, 2e-9, 5e-12)
+    return Profile(
+        adversaries=(code,),
+        epsilon=epsilon,
+        delta=1e-6,
+        mu=None,
+        mu_kind=None,
+        rho=0.067,
+        rho_kind="upper",
+        points=tuple(ProfilePoint(epsilon=epsilon * i / 4, delta=d) for i, d in enumerate(deltas)),
+        attacks=(
+            AttackBound(false_positive_rate=0.001, true_positive_rate=0.00264),
+            AttackBound(false_positive_rate=0.01, true_positive_rate=0.0213),
+            AttackBound(false_positive_rate=0.05, true_positive_rate=0.0871),
+        ),
+        advantage=0.1,
+        accountants=("privet RDP",),
     )
 
 
@@ -196,6 +234,7 @@ def _step(name: str, dimension: int, share: float) -> MechanismStep:
         noise_std_planned=multiplier,
         noise_std_effective=multiplier * 1.011,
         noise_multiplier=multiplier * 1.011,
+        cohort=6040,
         devices=5931,
         min_survivors=5738,
         colluders=60,
@@ -203,21 +242,41 @@ def _step(name: str, dimension: int, share: float) -> MechanismStep:
 
 
 def _accounting() -> Accounting:
-    names = (
-        ("dp-accounting", "RDP of Skellam", 0.9987, "upper"),
-        ("privet", "RDP", 0.9987, "upper"),
+    names: tuple[tuple[str, str, str, Role, float], ...] = (
+        ("dp-accounting", "RDP of Skellam", "0.6.0", "check", 0.9987),
+        ("privet", "RDP", "0.1.0", "claimed", 0.9987),
     )
     results = tuple(
-        AccountantResult(name=n, method=m, epsilon=e, delta=1e-6, bound="upper")
-        for n, m, e, _ in names
+        AccountantResult(
+            name=n,
+            method=m,
+            role=r,
+            version=v,
+            settings={"largest_order": 4095.0},
+            epsilon=e,
+            delta=1e-6,
+            bound="upper",
+        )
+        for n, m, v, r, e in names
     )
-    lower = AccountantResult(
-        name="privet", method="continuous Gaussian", epsilon=0.9412, delta=1e-6, bound="lower"
+    lower = replace(
+        results[1], method="continuous Gaussian", role="bound", epsilon=0.9412, bound="lower"
     )
     return Accounting(
         results=(*results, lower),
-        budget_epsilon=1.0,
-        budget_delta=1e-6,
+        gap=0.0,
+        delta_limit=DeltaLimit(delta=1e-6, users=6040, limit=1 / 6040, holds=True),
+        composition=Composition(
+            runs=(hashlib.sha256(b"plan").hexdigest(),),
+            releases=2,
+            repeats=0,
+            participations=2,
+            counted=("Both releases of this run",),
+            not_counted=("Other runs on the same users",),
+        ),
+        budget=Budget(
+            epsilon=1.0, delta=1e-6, spent=0.9996, remaining=1.0 - 0.9996, stop="plan finished"
+        ),
         spent=(SpentPoint(release=1, epsilon=0.281), SpentPoint(release=2, epsilon=0.9987)),
     )
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.privacy.report.example import make_report
 
 from privet.privacy.report.charts import NARROW, WIDE, epsilon_spent, quality_bars, quality_curve
-from privet.privacy.report.sections import CurvePoint, SpentPoint
+from privet.privacy.report.sections import CurvePoint
+from privet.privacy.report.spending import SpentPoint
 from privet.privacy.report.svg import NAMESPACE, log_ticks, ticks
 
 QUALITY = make_report().quality

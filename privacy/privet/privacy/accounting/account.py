@@ -1,6 +1,6 @@
 """What an accountant says: a bound on the trade-off between epsilon and delta, and one figure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,11 +12,12 @@ class Account:
     """What one accountant says.
 
     Attributes:
-        name: Of the accountant.
+        name: Of the accountant; its first word is the package whose code it is.
         method: How it composes, in a few words.
         epsilon: Its bound at ``delta``, infinite if there is none.
         delta: The delta asked for.
         bound: ``"exact"``, or ``"upper"`` where the true value may be smaller.
+        settings: What it was set to, by name.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Account:
     epsilon: float
     delta: float
     bound: Literal["exact", "upper"]
+    settings: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class Bound:
         method: How it composes, in a few words.
         epsilon: At a delta.
         delta: At an epsilon.
+        settings: What it is set to, by name; computed when asked.
         bound: ``"exact"``, or ``"upper"`` where the true value may be smaller.
     """
 
@@ -42,6 +45,7 @@ class Bound:
     method: str
     epsilon: Callable[[float], float]
     delta: Callable[[float], float]
+    settings: Callable[[], Mapping[str, float]]
     bound: Literal["exact", "upper"] = "upper"
 
 

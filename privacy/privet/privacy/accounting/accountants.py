@@ -5,7 +5,8 @@ implementation checks them at report time and in ``privet verify``.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 
 from privet.privacy.accounting.account import Account, Bound, check_delta
 from privet.privacy.accounting.composition import counted, kinds
@@ -23,6 +24,7 @@ from privet.privacy.accounting.events import (
 )
 from privet.privacy.accounting.fourier import fourier_epsilon
 from privet.privacy.accounting.gaussian import (
+    GAUSSIAN_SETTINGS,
     gaussian_delta,
     gaussian_epsilon,
     mu_bound,
@@ -34,10 +36,12 @@ from privet.privacy.accounting.library import (
     loss_epsilon,
 )
 from privet.privacy.accounting.renyi import (
+    RENYI_SETTINGS,
+    curve_delta,
+    curve_epsilon,
     epsilon_guess,
     has_renyi_bound,
-    renyi_delta,
-    renyi_epsilon,
+    renyi_curve,
 )
 from privet.privacy.accounting.second import second_opinion
 from privet.privacy.accounting.skellam import (
@@ -45,6 +49,7 @@ from privet.privacy.accounting.skellam import (
     sampler_slack,
     skellam_delta,
     skellam_epsilon,
+    skellam_settings,
     with_slack,
 )
 from privet.privacy.errors import InputError, IntegrityError, PrivacyError
@@ -80,6 +85,7 @@ def bounds(events: Sequence[Event]) -> tuple[Bound, ...]:
                 method="exact composition: mu squared adds up (1805.06530, 1905.02383)",
                 epsilon=lambda delta: gaussian_epsilon(total_mu(events), delta),
                 delta=lambda epsilon: gaussian_delta(total_mu(events), epsilon),
+                settings=lambda: GAUSSIAN_SETTINGS,
                 bound="exact",
             ),
         )
@@ -98,6 +104,7 @@ def _upper_bounds(events: Sequence[Event], counts: dict[BasicEvent, int]) -> Ite
             method="exact Gaussian composition, total variation to Skellam added to delta",
             epsilon=lambda delta: skellam_epsilon(events, delta),
             delta=lambda epsilon: skellam_delta(events, epsilon),
+            settings=lambda: skellam_settings(events),
         )
         return
     if mu_bound(events) is not None:
@@ -106,6 +113,7 @@ def _upper_bounds(events: Sequence[Event], counts: dict[BasicEvent, int]) -> Ite
             method="Gaussian composition as if everyone took part in every release",
             epsilon=lambda delta: gaussian_epsilon(_proven_mu(events), delta),
             delta=lambda epsilon: gaussian_delta(_proven_mu(events), epsilon),
+            settings=lambda: GAUSSIAN_SETTINGS,
         )
     if all(isinstance(event, RandomizedResponseEvent) for event in counts):
         total = math.fsum(times * getattr(event, "epsilon", 0.0) for event, times in counts.items())
@@ -114,13 +122,15 @@ def _upper_bounds(events: Sequence[Event], counts: dict[BasicEvent, int]) -> Ite
             method="epsilons of randomised responses add up, whatever delta",
             epsilon=lambda delta: total,
             delta=lambda epsilon: 0.0 if epsilon >= total else 1.0,
+            settings=dict,
         )
     if all(isinstance(event, _LOSSES) for event in counts):
         yield Bound(
             name="dp-accounting PLD",
-            method="privacy loss distributions, pessimistic, discretised at 1e-4 or 1e-3",
+            method="privacy loss distributions, pessimistic",
             epsilon=lambda delta: _loss_epsilon(events, delta),
             delta=lambda epsilon: _loss_delta(events, epsilon),
+            settings=lambda: _loss_settings(events),
         )
 
 
@@ -138,11 +148,13 @@ def _renyi_bound(events: Sequence[Event]) -> Bound:
     parts += ["sampled Gaussian Renyi divergences (1908.10530, 1808.00087)"] if sampled else []
     parts = parts or ["Renyi divergences (1702.07476)"]
     slack = sampler_slack(events)
+    curve = cache(lambda: renyi_curve(events))  # a profile asks for many deltas
     return Bound(
         name="privet Renyi",
         method=" and ".join(parts) + ", converted (2004.00010)",
-        epsilon=lambda delta: with_slack(lambda left: renyi_epsilon(events, left), delta, slack),
-        delta=lambda epsilon: delta_with_slack(renyi_delta(events, epsilon), epsilon, slack),
+        epsilon=lambda delta: with_slack(lambda left: curve_epsilon(curve(), left), delta, slack),
+        delta=lambda epsilon: delta_with_slack(curve_delta(curve(), epsilon), epsilon, slack),
+        settings=lambda: RENYI_SETTINGS,
     )
 
 
@@ -154,6 +166,11 @@ def _loss_epsilon(events: Sequence[Event], delta: float) -> float:
 def _loss_delta(events: Sequence[Event], epsilon: float) -> float:
     interval = discretisation(events, epsilon_guess(events))
     return 1.0 if interval is None else loss_delta(events, epsilon, interval)
+
+
+def _loss_settings(events: Sequence[Event]) -> Mapping[str, float]:
+    interval = discretisation(events, epsilon_guess(events))
+    return {} if interval is None else {"discretisation": interval}
 
 
 def own_accounts(events: Sequence[Event], delta: float) -> tuple[Account, ...]:
@@ -175,14 +192,21 @@ def own_accounts(events: Sequence[Event], delta: float) -> tuple[Account, ...]:
             epsilon=bound.epsilon(delta),
             delta=delta,
             bound=bound.bound,
+            settings=bound.settings(),
         )
         for bound in bounds(events)
     )
 
 
 def claimed_epsilon(events: Sequence[Event], delta: float) -> float:
-    """The smallest upper bound; infinite if a release had no noise, 0 if there was none."""
-    return min(account.epsilon for account in own_accounts(events, delta))
+    """The smallest upper bound; infinite if a release had no noise, 0 if there was none.
+
+    Raises:
+        InputError: Delta outside of (0, 1).
+        PrivacyError: Relations are mixed, or no accountant composes these kinds of events.
+    """
+    check_delta(delta)
+    return min(bound.epsilon(delta) for bound in bounds(events))
 
 
 def claimed_delta(events: Sequence[Event], epsilon: float) -> float:

@@ -24,6 +24,8 @@ from privet.privacy.errors import PrivacyError
 
 _TOLERANCE = 1e-12
 
+GAUSSIAN_SETTINGS = {"relative_tolerance": _TOLERANCE}
+
 
 def total_mu(events: Sequence[Event]) -> float:
     """Mu of adaptively composed Gaussian releases; infinite if one has no noise.

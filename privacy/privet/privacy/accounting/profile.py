@@ -19,10 +19,8 @@ from privet.privacy.accounting.renyi import zero_concentrated
 from privet.privacy.errors import InputError
 
 FALSE_POSITIVE_RATES = (0.001, 0.01, 0.05)
-EPSILON_GRID = (
-    0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0,
-    10.0, 12.0, 15.0, 20.0, 30.0, 50.0, 100.0,
-)  # fmt: skip
+_STEPS = 16
+_SMALLEST_DELTA = 1e-12
 
 Kind = Literal["exact", "upper"]
 
@@ -39,7 +37,7 @@ class PrivacyProfile:
         mu_kind: ``"exact"`` for Gaussian releases, else ``"upper"``; None without mu.
         rho: A rho for which they are rho-zCDP, None where none is proven.
         rho_kind: The same for rho.
-        points: Pairs of epsilon and delta, all of which hold at once.
+        points: Pairs of epsilon and delta, all of which hold at once; the claim is one of them.
         true_positive_rates: Of any membership test, at most, by its false positive rate.
         advantage: Largest difference of both rates of any test.
         accountants: Names of those whose bounds were used.
@@ -69,14 +67,16 @@ class PrivacyProfile:
 
 
 def privacy_profile(
-    events: Sequence[Event], delta: float, *, grid: Sequence[float] = EPSILON_GRID
+    events: Sequence[Event], delta: float, *, grid: Sequence[float] | None = None
 ) -> PrivacyProfile:
     """Everything that is reported about composed releases.
 
     Args:
         events: What was released, to one adversary.
         delta: In (0, 1).
-        grid: Epsilons of the profile, rising from 0.
+        grid: Epsilons of the profile, rising from 0; by default multiples of a sixteenth of the
+            claimed epsilon, up to three times it, as long as delta is at least 1e-12. Below that
+            nothing is reported: tails of samplers and of floating point come into reach.
 
     Formal Guarantees:
         Every figure is an upper bound on the truth. Each point of the profile bounds the true
@@ -89,17 +89,21 @@ def privacy_profile(
         PrivacyError: Relations are mixed, or no accountant composes these kinds of events.
     """
     check_delta(delta)
-    if not grid or grid[0] != 0 or not all(a < b for a, b in pairwise(grid)):
-        raise InputError("Expected a grid of epsilons that rises from 0.")
     used = bounds(events)
     exact = used[0].bound == "exact"
     mu, rho = _finite(mu_bound(events)), _finite(zero_concentrated(events))
-    points = _points(used, grid)
+    claimed = claimed_epsilon(events, delta)
+    if grid is None:
+        points = _default_points(used, claimed, delta)
+    elif not grid or grid[0] != 0 or not all(a < b for a, b in pairwise(grid)):
+        raise InputError("Expected a grid of epsilons that rises from 0.")
+    else:
+        points = _points(used, grid, claimed, delta)
     gaussian = mu_bound(events) if exact else None
     return PrivacyProfile(
         relation=common_relation(counted(events)).value,
         delta=delta,
-        epsilon=claimed_epsilon(events, delta),
+        epsilon=claimed,
         mu=mu,
         mu_kind=None if mu is None else "exact" if exact else "upper",
         rho=rho,
@@ -134,12 +138,27 @@ def true_positive_rate(
     return max(rate, found)
 
 
-def _points(used: Sequence[Bound], grid: Sequence[float]) -> tuple[tuple[float, float], ...]:
+def _default_points(
+    used: Sequence[Bound], claimed: float, delta: float
+) -> tuple[tuple[float, float], ...]:
+    """From 0 over the claim to where delta is of no interest any more."""
+    if claimed == 0 or math.isinf(claimed):
+        return _points(used, (0.0,), claimed, delta)
+    grid = [claimed * (step / _STEPS) for step in range(3 * _STEPS + 1)]
+    points = _points(used, grid, claimed, delta)
+    return tuple(p for p in points if p[0] <= claimed or p[1] >= _SMALLEST_DELTA)
+
+
+def _points(
+    used: Sequence[Bound], grid: Sequence[float], claimed: float, delta: float
+) -> tuple[tuple[float, float], ...]:
     """The smallest delta of all bounds, and never one above that of a smaller epsilon."""
     points: list[tuple[float, float]] = []
     least = 1.0
     for epsilon in grid:
         least = min(least, *(bound.delta(epsilon) for bound in used))
+        if epsilon >= claimed:
+            least = min(least, delta)
         points.append((epsilon, least))
     return tuple(points)
 

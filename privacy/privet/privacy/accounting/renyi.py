@@ -34,6 +34,15 @@ from privet.privacy.errors import PrivacyError
 
 _INTEGER_ORDERS = np.arange(1, 4097, dtype=np.float64)
 _NODES = np.unique(np.concatenate([np.arange(1, 257), np.geomspace(256, 4096, 80).round()]))
+_ORDERS = np.union1d(1 + np.geomspace(1e-2, 4094, 6000), _NODES[1:-1])
+
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+RENYI_SETTINGS = {
+    "orders": float(len(_ORDERS)),
+    "smallest_order": float(_ORDERS[0]),
+    "largest_order": float(_ORDERS[-1]),
+}
 
 
 def renyi_divergence(event: Event, order: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -133,9 +142,7 @@ def _log_expm1(value: float) -> float:
     return value + math.log(-math.expm1(-value))
 
 
-def renyi_curve(
-    events: Sequence[Event],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def renyi_curve(events: Sequence[Event]) -> Curve:
     """Orders above 1 and the composed divergence at each.
 
     Between integers, ``(order - 1)`` times the divergence is a cumulant generating function and
@@ -147,24 +154,24 @@ def renyi_curve(
     if np.isinf(composed).any():
         return np.array([2.0]), np.array([np.inf])
     generating = (_INTEGER_ORDERS - 1) * composed
-    orders = np.union1d(1 + np.geomspace(1e-2, 4094, 6000), _NODES[1:-1])
-    return orders, np.interp(orders, _INTEGER_ORDERS, generating) / (orders - 1)
+    return _ORDERS, np.interp(_ORDERS, _INTEGER_ORDERS, generating) / (_ORDERS - 1)
 
 
 def renyi_epsilon(events: Sequence[Event], delta: float) -> float:
     """Epsilon at delta of composed releases, from their Renyi divergences; never negative."""
-    if not events:
-        return 0.0
-    orders, divergence = renyi_curve(events)
+    return curve_epsilon(renyi_curve(events), delta) if events else 0.0
+
+
+def curve_epsilon(curve: Curve, delta: float) -> float:
+    """Epsilon at delta from the divergence at orders above 1; never negative."""
+    orders, divergence = curve
     epsilon = divergence + np.log1p(-1 / orders) - (math.log(delta) + np.log(orders)) / (orders - 1)
     return max(0.0, float(epsilon.min()))
 
 
-def renyi_delta(events: Sequence[Event], epsilon: float) -> float:
-    """Delta at epsilon of composed releases, the same conversion solved for delta; at most 1."""
-    if not events:
-        return 0.0
-    orders, divergence = renyi_curve(events)
+def curve_delta(curve: Curve, epsilon: float) -> float:
+    """Delta at epsilon, the same conversion solved for delta; at most 1."""
+    orders, divergence = curve
     log = (orders - 1) * (divergence - epsilon + np.log1p(-1 / orders)) - np.log(orders)
     return math.exp(min(0.0, float(log.min())))
 

@@ -13,7 +13,7 @@ from privet.privacy.accounting.events import (
     UnprotectedEvent,
 )
 from privet.privacy.accounting.library import library_renyi_epsilon, loss_epsilon
-from privet.privacy.accounting.renyi import has_renyi_bound, renyi_curve
+from privet.privacy.accounting.renyi import RENYI_SETTINGS, has_renyi_bound, renyi_curve
 from privet.privacy.accounting.skellam import sampler_slack, with_slack
 
 _COARSE = 1e-3
@@ -40,6 +40,7 @@ def second_opinion(events: Sequence[Event], delta: float) -> Account:
             epsilon=math.inf if counts else 0.0,
             delta=delta,
             bound="upper",
+            settings={},
         )
     if any(isinstance(event, SkellamEvent) for event in counts):
         return _converted(events, delta)
@@ -53,16 +54,18 @@ def second_opinion(events: Sequence[Event], delta: float) -> Account:
         epsilon=library_renyi_epsilon(events, delta),
         delta=delta,
         bound="upper",
+        settings={},
     )
 
 
 def _loss_distributions(events: Sequence[Event], delta: float) -> Account:
     return Account(
         name="dp-accounting PLD",
-        method="privacy loss distributions, pessimistic, discretised at 1e-3",
+        method="privacy loss distributions, pessimistic",
         epsilon=loss_epsilon(events, delta, _COARSE),
         delta=delta,
         bound="upper",
+        settings={"discretisation": _COARSE},
     )
 
 
@@ -81,4 +84,5 @@ def _converted(events: Sequence[Event], delta: float) -> Account:
         epsilon=with_slack(epsilon_at, delta, sampler_slack(events)),
         delta=delta,
         bound="upper",
+        settings=RENYI_SETTINGS,
     )

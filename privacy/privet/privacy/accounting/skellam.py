@@ -7,7 +7,7 @@ is an upper bound with a slack, never called exact. The proof is in ``docs/accou
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from privet.privacy.accounting.composition import counted
 from privet.privacy.accounting.events import (
@@ -73,6 +73,15 @@ def _mu_and_slack(events: Sequence[Event]) -> tuple[float, float]:
                     f"The Gaussian stand-in cannot account for {type(event).__name__}."
                 )
     return math.sqrt(math.fsum(squared)), math.fsum(slack)
+
+
+def skellam_settings(events: Sequence[Event]) -> Mapping[str, float]:
+    """What the Gaussian stand-in is set to, and the total variation that it is charged."""
+    return {
+        "smallest_variance": _SMALLEST_VARIANCE,
+        "safety_factor": _SAFETY,
+        "total_variation": _mu_and_slack(events)[1],
+    }
 
 
 def skellam_epsilon(events: Sequence[Event], delta: float) -> float:

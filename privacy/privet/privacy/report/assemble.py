@@ -1,40 +1,22 @@
 """From a run's ledger to a report: everything about privacy is computed from the ledger alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
-from privet.privacy.accounting.accountants import check_agreement, claimed_epsilon
-from privet.privacy.accounting.adversaries import (
-    Adversary,
-    Guarantee,
-    ReleaseTerms,
-    Trust,
-    guarantees,
-)
+from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.contribution import sensitivity
 from privet.privacy.errors import IntegrityError
-from privet.privacy.ledger import Charge, Entry, EntryKind, charges
-from privet.privacy.report.claims import RELATION_TEXTS, Randomness, Relation
+from privet.privacy.ledger import Entry
+from privet.privacy.report.claims import RELATION_TEXTS, Relation
 from privet.privacy.report.sections import (
-    AccountantResult,
-    Accounting,
     AdversaryGuarantee,
     Definition,
     Egress,
     EgressStep,
     LedgerRecord,
     MechanismStep,
-    SpentPoint,
 )
 from privet.privacy.report.threats import describe
-
-_HEADLINE = {
-    Trust.CENTRAL: Adversary.MODEL_CONSUMER,
-    Trust.SECURE_AGGREGATION: Adversary.CURIOUS_SERVER,
-    Trust.LOCAL: Adversary.MALICIOUS_SERVER,
-}
+from privet.privacy.report.view import LedgerView
 
 _NOT_PROTECTED = (
     "The number of users, who takes part, when, and the size of messages: all public",
@@ -48,108 +30,19 @@ _NOISE = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class LedgerView:
-    """What a ledger says about privacy.
-
-    Attributes:
-        entries: The whole ledger, its chain already checked.
-
-    Raises:
-        IntegrityError: On use, if the ledger does not begin with a plan and a budget.
-    """
-
-    entries: tuple[Entry, ...]
-
-    @cached_property
-    def plan(self) -> dict[str, Any]:
-        """The plan, as recorded."""
-        if not self.entries or self.entries[0].kind is not EntryKind.PLAN:
-            raise IntegrityError("The ledger does not begin with a plan.")
-        body = self.entries[0].body.get("plan")
-        if not isinstance(body, dict):
-            raise IntegrityError("The ledger's plan is malformed.")
-        return body
-
-    @property
-    def plan_hash(self) -> str:
-        """Hash of the plan, as recorded."""
-        return str(self.entries[0].body.get("plan_hash"))
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The plan's public facts."""
-        return dict(self.plan["facts"])
-
-    @property
-    def trust(self) -> Trust:
-        """Who adds noise."""
-        return Trust(self.facts["trust"])
-
-    @property
-    def delta(self) -> float:
-        """At which epsilon is stated."""
-        return float(self.facts["delta"])
-
-    @property
-    def budget(self) -> float | None:
-        """The last recorded limit on epsilon; None if there is none."""
-        limits = [e.body["epsilon"] for e in self.entries if e.kind is EntryKind.BUDGET]
-        if not limits:
-            raise IntegrityError("The ledger records no budget.")
-        return None if limits[-1] is None else float(limits[-1])
-
-    @cached_property
-    def charges(self) -> tuple[Charge, ...]:
-        """Every charged release."""
-        return charges(self.entries)
-
-    @property
-    def releases(self) -> list[ReleaseTerms]:
-        """Terms of every charged release."""
-        return [charge.terms for charge in self.charges]
-
-    @property
-    def noisy(self) -> bool:
-        """Whether every release had noise."""
-        return bool(self.charges) and all(
-            t.noise_multiplier > 0 or t.share_variance > 0 for t in self.releases
-        )
-
-    @property
-    def randomness(self) -> Randomness:
-        """Where the noise came from."""
-        if not self.noisy:
-            return "none"
-        return "seeded" if self.plan["seeded_noise"] else "operating-system"
-
-    @property
-    def private(self) -> bool:
-        """Whether anything may be claimed at all."""
-        return self.randomness == "operating-system"
-
-    @property
-    def headline(self) -> Adversary:
-        """The adversary whom the claim is about."""
-        return _HEADLINE[self.trust]
-
-    @cached_property
-    def guarantees(self) -> tuple[Guarantee, ...]:
-        """Per adversary."""
-        return guarantees(self.releases, self.delta, private=self.private)
-
-    def epsilon_after(self, releases: int) -> float:
-        """Epsilon of the first releases, in the worst case over adversaries."""
-        return claimed_epsilon(
-            [terms.worst_case() for terms in self.releases[:releases]], self.delta
-        )
-
-
 def adversary_rows(view: LedgerView) -> tuple[AdversaryGuarantee, ...]:
     """The table of adversaries."""
     colluders = int(view.facts["colluders"])
+    profiles = {code: profile for codes, profile in view.profiles for code in codes}
     return tuple(
-        describe(g, view.trust, colluders=colluders, private=view.private) for g in view.guarantees
+        describe(
+            guarantee,
+            view.trust,
+            profiles.get(guarantee.adversary),
+            colluders=colluders,
+            private=view.private,
+        )
+        for guarantee in view.guarantees
     )
 
 
@@ -193,6 +86,7 @@ def mechanism_steps(view: LedgerView) -> tuple[MechanismStep, ...]:
                 noise_std_planned=_noise_std(ReleaseTerms.from_dict(body["terms"]), None) / scale,
                 noise_std_effective=worst / scale,
                 noise_multiplier=worst / _distance(terms),
+                cohort=int(view.facts["devices"]),
                 devices=terms.survivors,
                 min_survivors=int(body["terms"]["survivors"]),
                 colluders=terms.colluders,
@@ -215,35 +109,6 @@ def _noise_std(terms: ReleaseTerms, shares: int | None) -> float:
     if terms.trust is Trust.LOCAL:
         counted = 1
     return float((terms.share_variance * max(counted, 0)) ** 0.5)
-
-
-def accounting(view: LedgerView) -> Accounting:
-    """Every accountant on the headline's adversary, and epsilon after each release.
-
-    Raises:
-        IntegrityError: The accountants disagree.
-    """
-    if not view.private:
-        return Accounting(results=(), budget_epsilon=view.budget, budget_delta=view.delta)
-    events = [terms.seen_by(view.headline) for terms in view.releases]
-    known = [event for event in events if event is not None]
-    results = tuple(
-        AccountantResult(
-            name=account.name,
-            method=account.method,
-            epsilon=account.epsilon,
-            delta=account.delta,
-            bound=account.bound,
-        )
-        for account in check_agreement(known, view.delta)
-    )
-    spent = tuple(
-        SpentPoint(release=i, epsilon=claimed_epsilon(known[:i], view.delta))
-        for i in range(1, len(known) + 1)
-    )
-    return Accounting(
-        results=results, budget_epsilon=view.budget, budget_delta=view.delta, spent=spent
-    )
 
 
 def egress(view: LedgerView) -> Egress:

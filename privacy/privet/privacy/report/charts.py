@@ -5,7 +5,8 @@ Each chart is drawn for a width, so that its letters have the same size on a des
 
 from collections.abc import Sequence
 
-from privet.privacy.report.sections import CurvePoint, Interval, QualityRow, RowKind, SpentPoint
+from privet.privacy.report.sections import CurvePoint, Interval, QualityRow, RowKind
+from privet.privacy.report.spending import SpentPoint
 from privet.privacy.report.svg import (
     GRID,
     INK,

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from privet.privacy.errors import InputError, IntegrityError, PrivacyError
 from privet.privacy.report.claims import ADVERSARIES, ClaimFacts, guarantee
 from privet.privacy.report.sections import (
-    Accounting,
     AdversaryGuarantee,
     Definition,
     Egress,
@@ -17,6 +16,7 @@ from privet.privacy.report.sections import (
     LedgerRecord,
     Quality,
 )
+from privet.privacy.report.spending import Accounting, Profile, gap, remaining
 
 TOLERANCE = 1e-9
 
@@ -53,6 +53,11 @@ def check_adversaries(
         _check_guarantee(row)
     trusted = {"A5"} | ({"A3", "A4"} if definition.trust == "central" else set())
     for row in rows:
+        if row.mu_kind == "exact" and definition.trust != "central":
+            raise PrivacyError(
+                f"Mu against {row.adversary} cannot be exact under trust {definition.trust!r}: it "
+                "is for Gaussian noise, which the server adds."
+            )
         if identity.noise_randomness == "none" and _finite(row.epsilon):
             raise PrivacyError(
                 f"A guarantee against {row.adversary} cannot be claimed without noise: set its "
@@ -63,6 +68,55 @@ def check_adversaries(
                 f"A guarantee against {row.adversary} cannot be claimed under trust "
                 f"{definition.trust!r}: set its epsilon to None."
             )
+
+
+def check_profiles(profiles: Iterable[Profile], rows: Iterable[AdversaryGuarantee]) -> None:
+    """Each profile holds together, and is that of the rows of its adversaries.
+
+    Raises:
+        InputError: If a figure is out of its range.
+        IntegrityError: If a profile contradicts itself or a row, or a guarantee has none.
+    """
+    seen: dict[str, Profile] = {}
+    for profile in profiles:
+        _check_profile(profile)
+        for code in profile.adversaries:
+            if seen.setdefault(code, profile) is not profile:
+                raise IntegrityError(f"Adversary {code} has two profiles.")
+    for row in rows:
+        found = seen.get(row.adversary)
+        if (found is not None) != _finite(row.epsilon):
+            raise IntegrityError(f"Expected a profile of {row.adversary} if it has a guarantee.")
+        of_row = row.epsilon, row.delta, row.mu, row.mu_kind
+        if found and (found.epsilon, found.delta, found.mu, found.mu_kind) != of_row:
+            raise IntegrityError(f"The profile of {row.adversary} is not that of its row.")
+
+
+def _check_profile(profile: Profile) -> None:
+    name = f"the profile of {', '.join(profile.adversaries)}"
+    for kind, value in ((profile.mu_kind, profile.mu), (profile.rho_kind, profile.rho)):
+        if (kind is None) != (value is None):
+            raise IntegrityError(f"Expected a kind beside mu and rho, and only there, in {name}.")
+        _not_negative(0.0 if value is None else value, f"mu and rho in {name}")
+    epsilons = [point.epsilon for point in profile.points]
+    deltas = [point.delta for point in profile.points]
+    for delta in deltas:
+        _probability(delta, f"delta in {name}")
+    rising = all(a < b for a, b in itertools.pairwise(epsilons))
+    if not rising or epsilons[:1] != [0] or deltas != sorted(deltas, reverse=True):
+        raise IntegrityError(f"Expected delta to fall as epsilon rises from 0 in {name}.")
+    claimed = {point.delta for point in profile.points if point.epsilon == profile.epsilon}
+    if profile.advantage != deltas[0] or not all(delta <= profile.delta for delta in claimed):
+        raise IntegrityError(f"Expected the claim and the advantage to be on the curve in {name}.")
+    if not claimed:
+        raise IntegrityError(f"Expected the claimed epsilon among the points of {name}.")
+    rates = [rate.false_positive_rate for rate in profile.attacks]
+    if not rates or rates != sorted(set(rates)):
+        raise IntegrityError(f"Expected false positive rates that rise in {name}.")
+    for rate in profile.attacks:
+        least, true = rate.false_positive_rate, rate.true_positive_rate
+        if not 0 <= least <= true <= min(1.0, least + profile.advantage + TOLERANCE):
+            raise IntegrityError(f"Expected rates of attacks within the advantage in {name}.")
 
 
 def check_definition(definition: Definition) -> None:
@@ -111,6 +165,20 @@ def check_accounting(accounting: Accounting) -> None:
     for result in accounting.results:
         _not_negative(result.epsilon, f"accounting {result.name} epsilon")
         _probability(result.delta, f"accounting {result.name} delta")
+    _check_differences(accounting)
+
+
+def _check_differences(accounting: Accounting) -> None:
+    """What follows from two figures beside it does; delta's limit is that of its users."""
+    budget, limit = accounting.budget, accounting.delta_limit
+    if budget.remaining != remaining(budget.epsilon, budget.spent):
+        raise IntegrityError("accounting.budget.remaining is not the limit less what was spent.")
+    if accounting.gap != gap(accounting.results):
+        raise IntegrityError("accounting.gap is not the difference of the two accountants.")
+    if limit.users < 1 or limit.limit != 1 / limit.users:
+        raise IntegrityError("accounting.delta_limit.limit is not 1 / users.")
+    if limit.holds != (limit.delta * limit.users < 1):
+        raise IntegrityError("accounting.delta_limit.holds does not follow from delta and users.")
 
 
 def check_egress(egress: Egress) -> None:

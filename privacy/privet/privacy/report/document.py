@@ -10,7 +10,6 @@ from privet.privacy.report import checks
 from privet.privacy.report.claims import ClaimFacts, Verdict, claim_sentence, verdict
 from privet.privacy.report.records import decode, encode, mapping, require_keys
 from privet.privacy.report.sections import (
-    Accounting,
     AdversaryGuarantee,
     Data,
     Definition,
@@ -22,8 +21,9 @@ from privet.privacy.report.sections import (
     Source,
     Verification,
 )
+from privet.privacy.report.spending import Accounting, Profile
 
-SCHEMA = "privet.report/1"
+SCHEMA = "privet.report/2"
 
 OUTSIDE_EPSILON = (
     "Metrics, quality figures and recommendations of a simulation: they look at held-out data and "
@@ -43,6 +43,8 @@ class Report:
     cannot be made: the claim is computed from the facts and never given.
 
     Attributes:
+        profiles: One for the adversaries who see the same releases; every adversary with a
+            guarantee is in one of them.
         sources: Where figures come from: a section's name, or a section and a field with a dot
             between them, to one of measured, computed, declared and absent. What is not in it is
             absent.
@@ -51,6 +53,7 @@ class Report:
     identity: Identity
     definition: Definition
     adversaries: tuple[AdversaryGuarantee, ...]
+    profiles: tuple[Profile, ...]
     mechanism: tuple[MechanismStep, ...]
     accounting: Accounting
     egress: Egress
@@ -71,6 +74,7 @@ class Report:
         checks.check_quality(self.quality)
         checks.check_ledger(self.ledger)
         checks.check_claim(self.facts, self.accounting, self.data.users)
+        checks.check_profiles(self.profiles, self.adversaries)
         _check_sources(self.sources)
 
     @property

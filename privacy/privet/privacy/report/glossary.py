@@ -16,8 +16,23 @@ GLOSSARY: dict[str, str] = {
         "one in the number of users."
     ),
     "Mu (μ)": (
-        "The same promise as one number: telling whether a user took part is as hard as telling "
-        "two bell curves apart that are mu standard deviations from each other."
+        "The same promise as one number: telling the two worlds apart is at least as hard as "
+        "telling two bell curves apart that are mu standard deviations from each other. It is "
+        "exact for Gaussian noise. For Skellam noise none is proven."
+    ),
+    "Rho": (
+        "The promise of concentrated differential privacy, zCDP: the average loss of privacy is "
+        "at most rho, with a tail no heavier than a bell curve's. It adds up over releases. Of "
+        "Gaussian noise it is half of mu squared."
+    ),
+    "Privacy profile": (
+        "For every epsilon the smallest delta that is known. All these pairs hold at the same "
+        "time; the claim is one of them."
+    ),
+    "False alarms and finds": (
+        "A test is asked whether a user's history is there. Its false positive rate is how often "
+        "it says yes when it is not; its true positive rate is how often it says yes when it is. "
+        "A test that guesses has two equal rates. Their largest difference is the advantage."
     ),
     "Unit of privacy": (
         "What is protected as a whole. Here it is a user with everything in the history, not a "

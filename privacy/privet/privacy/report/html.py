@@ -1,17 +1,19 @@
 """A report as one HTML page: no script, no network, nothing outside the file."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from importlib import resources
 from typing import Any
 
 from privet.privacy.errors import InputError
-from privet.privacy.report import charts
+from privet.privacy.report import charts, tables
 from privet.privacy.report.claims import ADVERSARIES, TRUST_TEXTS, guarantee
 from privet.privacy.report.document import OUTSIDE_EPSILON, SCHEMA, Report
 from privet.privacy.report.glossary import GLOSSARY
-from privet.privacy.report.sections import MechanismStep, QualityRow
+from privet.privacy.report.profile_chart import profile_curve
+from privet.privacy.report.sections import AdversaryGuarantee, MechanismStep, QualityRow
 from privet.privacy.report.text import (
     bound,
     epsilon_text,
@@ -83,6 +85,13 @@ def _context(report: Report) -> dict[str, Any]:
         "trust_text": TRUST_TEXTS[report.definition.trust],
         "adversaries": ADVERSARIES,
         "guarantee": _guarantee,
+        "question": tables.QUESTIONS[report.definition.relation],
+        "attack_rates": tables.attack_rates(report),
+        "attack_rows": tables.attack_rows(report),
+        "headline_profile": tables.headline_profile(report),
+        "roles": tables.ROLES,
+        "settings_text": tables.settings_text,
+        "spending": tables.spending_facts(report.accounting),
         "tags": _tags(report),
         "metrics": metric_names(report),
         "row_label": charts.row_label,
@@ -112,6 +121,7 @@ def mechanism_table(steps: Sequence[MechanismStep]) -> list[list[str]]:
         "Noise std, planned, before scaling": lambda s: number(s.noise_std_planned, 6),
         "Noise std, effective, before scaling": lambda s: number(s.noise_std_effective, 6),
         "Noise multiplier, effective": lambda s: number(s.noise_multiplier, 6),
+        "Devices asked": lambda s: number(s.cohort),
         "Groups, each with a sum": lambda s: number(s.groups),
         "Devices in the (smallest group's) sum": lambda s: number(s.devices),
         "Fewest survivors allowed there": lambda s: number(s.min_survivors),
@@ -162,15 +172,15 @@ def _headline_tiles(report: Report) -> tuple[Tile, Tile]:
     )
 
 
-def _guarantee(epsilon: float | None, delta: float | None, mu: float | None) -> list[str]:
+def _guarantee(row: AdversaryGuarantee) -> list[str]:
     """An adversary's figures in lines; empty stands for none."""
-    if epsilon is None or epsilon == float("inf") or (delta is not None and delta >= 1):
+    if row.epsilon is None or math.isinf(row.epsilon) or (row.delta is not None and row.delta >= 1):
         return []
-    lines = [bound("ε", epsilon)]
-    if delta is not None:
-        lines.append(bound("δ", delta))
-    if mu is not None:
-        lines.append(bound("μ", mu))
+    lines = [bound("ε", row.epsilon)]
+    if row.delta is not None:
+        lines.append(bound("δ", row.delta))
+    if row.mu is not None:
+        lines.append(tables.kind_text("μ", row.mu, row.mu_kind))
     return lines
 
 
@@ -198,11 +208,16 @@ def _figures(report: Report) -> dict[str, str]:
             )
         found[f"spent-{form}"] = charts.epsilon_spent(
             report.accounting.spent,
-            budget=report.accounting.budget_epsilon,
+            budget=report.accounting.budget.epsilon,
             identifier=f"spent-{form}",
             width=width,
             stamp=stamp,
         )
+        profile = tables.headline_profile(report)
+        if profile is not None:
+            found[f"profile-{form}"] = profile_curve(
+                profile, identifier=f"profile-{form}", width=width, stamp=stamp
+            )
     return found
 
 

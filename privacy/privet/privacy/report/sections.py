@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from privet.privacy.report.claims import AdversaryCode, Randomness, Relation, Trust, Unit
+from privet.privacy.report.spending import Kind
 
 Source: TypeAlias = Literal["measured", "computed", "declared", "absent"]
-Bound: TypeAlias = Literal["upper", "lower", "exact"]
 RowKind: TypeAlias = Literal["reference", "private", "no privacy"]
 
 
@@ -42,13 +42,26 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class AdversaryGuarantee:
-    """What holds against one adversary; an epsilon of None is "none"."""
+    """What holds against one adversary; an epsilon of None is "none".
+
+    Attributes:
+        adversary: A1 to A8.
+        who: The same in words.
+        epsilon: At delta; None if nothing is guaranteed.
+        delta: With it.
+        mu: For which the releases are mu-GDP; None where none is proven, as of Skellam noise.
+        mu_kind: Whether mu is exact or an upper bound; None without mu.
+        mechanism: What protects.
+        assumption: What must hold for it.
+        reason: Why it holds, or why not.
+    """
 
     adversary: AdversaryCode
     who: str
     epsilon: float | None
     delta: float | None
     mu: float | None
+    mu_kind: Kind | None
     mechanism: str
     assumption: str
     reason: str
@@ -92,7 +105,9 @@ class MechanismStep:
             clip norm's units: before scaling to integers.
         noise_std_effective: The same for those who survived, less the colluders assumed.
         noise_multiplier: The effective one, by which epsilon is accounted.
-        devices: Devices in the sum; with groups, in the smallest one, which all figures are of.
+        cohort: Devices that were asked.
+        devices: Devices in the sum: those that survived; with groups, in the smallest one, which
+            all figures are of.
         min_survivors: Below this the round is not opened.
         colluders: Devices whose noise is assumed to be known.
         groups: Sums that the release consists of, each of other devices.
@@ -107,39 +122,11 @@ class MechanismStep:
     noise_std_planned: float | None
     noise_std_effective: float | None
     noise_multiplier: float | None
+    cohort: int
     devices: int
     min_survivors: int | None
     colluders: int
     groups: int = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class AccountantResult:
-    """What one accountant says about the whole run against the headline's adversary."""
-
-    name: str
-    method: str
-    epsilon: float
-    delta: float
-    bound: Bound
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpentPoint:
-    """Epsilon spent after a release, against the headline's adversary."""
-
-    release: int
-    epsilon: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Accounting:
-    """Every accountant's result, and the budget that they are held against."""
-
-    results: tuple[AccountantResult, ...]
-    budget_epsilon: float | None
-    budget_delta: float | None
-    spent: tuple[SpentPoint, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

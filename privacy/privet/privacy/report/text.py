@@ -23,7 +23,20 @@ def rounded_up(value: float, digits: int = 4) -> tuple[str, bool]:
     """
     if math.isinf(value):
         return "∞", True
-    exact = Decimal(repr(float(value)))
+    return _rounded_up(Decimal(repr(float(value))), digits)
+
+
+def percent_up(value: float, digits: int = 3) -> str:
+    """A probability as a percentage that is never below it.
+
+    Example:
+        >>> percent_up(0.0341461), percent_up(1.0)
+        ('3.42 %', '100 %')
+    """
+    return f"{_rounded_up(Decimal(repr(float(value))).scaleb(2), digits)[0]} %"
+
+
+def _rounded_up(exact: Decimal, digits: int) -> tuple[str, bool]:
     if exact == 0:
         return "0", True
     unit = Decimal(1).scaleb(exact.adjusted() - digits + 1)

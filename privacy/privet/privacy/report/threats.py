@@ -1,7 +1,7 @@
 """Why a guarantee holds against an adversary, or why none does, in the words of the report."""
 
 from privet.privacy.accounting.adversaries import Adversary, Guarantee, Trust
-from privet.privacy.accounting.gaussian import gaussian_mu
+from privet.privacy.accounting.profile import PrivacyProfile
 from privet.privacy.report.claims import ADVERSARIES, AdversaryCode
 from privet.privacy.report.sections import AdversaryGuarantee
 
@@ -61,35 +61,39 @@ _COLLUDING = frozenset({Adversary.CURIOUS_SERVER, Adversary.COLLUDING_CLIENTS})
 
 
 def describe(
-    guarantee: Guarantee, trust: Trust, *, colluders: int, private: bool
+    guarantee: Guarantee,
+    trust: Trust,
+    profile: PrivacyProfile | None,
+    *,
+    colluders: int,
+    private: bool,
 ) -> AdversaryGuarantee:
     """A guarantee with who, how, under which assumption and why.
 
     Args:
         guarantee: As accounted.
         trust: Of the plan.
+        profile: Of what this adversary sees; None where nothing is guaranteed.
         colluders: Devices assumed to reveal their noise shares.
         private: False if noise was seeded or absent, which voids every guarantee.
     """
     adversary = guarantee.adversary
     if guarantee.epsilon is None or guarantee.delta is None:
-        mechanism, assumption, mu = "none", "none", None
+        mechanism, assumption = "none", "none"
         reason = _no_guarantee(adversary, trust) if private else _UNPROTECTED
     else:
         mechanism, assumption = _MECHANISMS[trust], _ASSUMPTIONS[trust]
         reason = (_REASONS | _SPECIAL_REASONS[trust])[adversary]
         if trust is Trust.SECURE_AGGREGATION and adversary in _COLLUDING:
             assumption += f"; noise shares revealed by at most {colluders} of them"
-        # One (epsilon, delta) proves no mu; only exact Gaussian composition has one.
-        exact = trust is Trust.CENTRAL
-        mu = gaussian_mu(guarantee.epsilon, guarantee.delta) if exact else None
     code: AdversaryCode = adversary.value
     return AdversaryGuarantee(
         adversary=code,
         who=ADVERSARIES[code],
         epsilon=guarantee.epsilon,
         delta=guarantee.delta,
-        mu=mu,
+        mu=None if profile is None else profile.mu,
+        mu_kind=None if profile is None else profile.mu_kind,
         mechanism=mechanism,
         assumption=assumption,
         reason=reason,

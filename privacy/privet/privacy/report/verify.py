@@ -19,14 +19,16 @@ from privet.privacy.encoding import Encoding
 from privet.privacy.errors import InputError, IntegrityError, PrivetError
 from privet.privacy.ledger import Charge, Entry, EntryKind, charges, check_chain
 from privet.privacy.report.assemble import (
-    LedgerView,
-    accounting,
     adversary_rows,
     definition,
     egress,
     mechanism_steps,
 )
 from privet.privacy.report.document import SCHEMA, Report
+from privet.privacy.report.spending import FOLLOWS
+from privet.privacy.report.spent import accounting, profiles
+from privet.privacy.report.text import rounded_up
+from privet.privacy.report.view import LedgerView
 
 _TOLERANCE = 1e-6
 
@@ -99,7 +101,9 @@ def verify_report(report: Report) -> tuple[Check, ...]:
         view = LedgerView(entries=entries)
         for name, claimed, computed in _figures(report, view):
             _compare(name, claimed, computed)
-        figures = "adversaries, definition, mechanism, accounting and what leaves a device"
+        figures = (
+            "adversaries, profiles, definition, mechanism, accounting and what leaves a device"
+        )
         return (*checks, Check(name="report", found=f"{figures} follow from the ledger"))
 
 
@@ -236,8 +240,7 @@ def _accounts(view: LedgerView) -> Iterator[Check]:
     for guarantee in view.guarantees:
         found = "none"
         if guarantee.epsilon is not None:
-            seen = [terms.seen_by(guarantee.adversary) for terms in view.releases]
-            events = tuple(event for event in seen if event is not None)
+            events = view.events(guarantee.adversary)
             if events not in agreed:
                 agreed[events] = check_agreement(events, view.delta)
             accounts = ", ".join(f"{a.name} {a.epsilon:.6g}" for a in agreed[events])
@@ -246,6 +249,13 @@ def _accounts(view: LedgerView) -> Iterator[Check]:
     methods = {a.name: a.method for accounts in agreed.values() for a in accounts}
     for name, method in methods.items():
         yield Check(name=f"accountant {name}", found=method)
+    for profile in profiles(view):
+        worst = ", ".join(
+            f"{rounded_up(100 * a.true_positive_rate, 3)[0]} % at {a.false_positive_rate:.1%}"
+            for a in profile.attacks
+        )
+        found = f"finds at most {worst} of false alarms"
+        yield Check(name=f"any test by {', '.join(profile.adversaries)}", found=found)
 
 
 def _figures(report: Report, view: LedgerView) -> Iterator[tuple[str, object, object]]:
@@ -259,7 +269,8 @@ def _figures(report: Report, view: LedgerView) -> Iterator[tuple[str, object, ob
     yield "definition", report.definition, definition(view)
     yield "adversaries", report.adversaries, adversary_rows(view)
     yield "mechanism", report.mechanism, mechanism_steps(view)
-    yield "accounting", report.accounting, accounting(view)
+    yield "profiles", report.profiles, profiles(view)
+    yield "accounting", report.accounting, accounting(view, identity)
     yield "egress", report.egress, egress(view)
     known = [g.epsilon for g in view.guarantees if g.epsilon is not None]
     for row in report.quality.rows:
@@ -268,17 +279,26 @@ def _figures(report: Report, view: LedgerView) -> Iterator[tuple[str, object, ob
 
 
 def _compare(where: str, claimed: object, computed: object) -> None:
-    """Refuse the first difference, floats to within 1e-6, and say where it is."""
+    """Refuse the first difference, floats to within 1e-6, and say where it is.
+
+    A delta is compared relative to itself alone, however small it is.
+    """
     if dataclasses.is_dataclass(computed) and type(claimed) is type(computed):
         for part in dataclasses.fields(computed):
-            name = f"{where}.{part.name}"
-            _compare(name, getattr(claimed, part.name), getattr(computed, part.name))
+            if FOLLOWS not in part.metadata:  # then reading the report has checked it
+                name = f"{where}.{part.name}"
+                _compare(name, getattr(claimed, part.name), getattr(computed, part.name))
+    elif isinstance(computed, Mapping) and isinstance(claimed, Mapping):
+        _compare(f"names in {where}", sorted(claimed), sorted(computed))
+        for key, value in computed.items():
+            _compare(f"{where}.{key}", claimed[key], value)
     elif isinstance(computed, tuple) and isinstance(claimed, tuple):
         _compare(f"number of {where}", len(claimed), len(computed))
         for index, (one, other) in enumerate(zip(claimed, computed, strict=True)):
             _compare(f"{where}[{index}]", one, other)
     elif isinstance(computed, float) and isinstance(claimed, float):
-        if not math.isclose(claimed, computed, rel_tol=_TOLERANCE, abs_tol=1e-12):
+        absolute = 0.0 if where.endswith("delta") else 1e-12
+        if not math.isclose(claimed, computed, rel_tol=_TOLERANCE, abs_tol=absolute):
             raise IntegrityError(f"{where} is said to be {claimed:.9g}, but it is {computed:.9g}.")
     elif claimed != computed:
         raise IntegrityError(f"{where} is said to be {claimed!r}, but it is {computed!r}.")

@@ -4,17 +4,17 @@ import json as jsonlib
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from privet.models.model import state_hash
-from privet.privacy.accounting.adversaries import Guarantee
 from privet.privacy.errors import InputError, IntegrityError
 from privet.privacy.ledger import Entry, EntryKind
-from privet.privacy.report.assemble import LedgerView
+from privet.privacy.report.assemble import adversary_rows
 from privet.privacy.report.document import Report
 from privet.privacy.report.html import render_html
+from privet.privacy.report.spent import privacy_rows, profiles
 from privet.privacy.report.verify import (
     NOT_CHECKED,
     Check,
@@ -22,6 +22,7 @@ from privet.privacy.report.verify import (
     verify_ledger,
     verify_report,
 )
+from privet.privacy.report.view import LedgerView
 from privet.server.storage import DATABASE, RunStore
 from privet.simulations.commands import options as o
 from privet.simulations.commands.console import console, print_json
@@ -38,10 +39,11 @@ def verify_command(
     """Recompute the hash chain and every epsilon, by two accountants; exit code 5 on a mismatch."""
     entries, checks = verify_path(path)
     if json:
+        view = LedgerView(entries=entries)
         print_json(
             {
                 "verified": True,
-                "privacy": [_guarantee(g) for g in LedgerView(entries=entries).guarantees],
+                "privacy": privacy_rows(adversary_rows(view), profiles(view)),
                 "checks": [vars(check) for check in checks],
                 "not_checked": list(NOT_CHECKED),
             }
@@ -140,13 +142,17 @@ def _check_result(path: Path, report: Report, model_hash: str) -> None:
         return
     try:
         result = jsonlib.loads(path.read_bytes())
-        claimed = {row["adversary"]: row["epsilon"] for row in result["privacy"]}
-        found = claimed, result["upload_bytes_per_device"], result["model_hash"], result["verdict"]
+        found = (
+            result["privacy"],
+            result["upload_bytes_per_device"],
+            result["model_hash"],
+            result["verdict"],
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{path} is cut off or malformed.") from error
-    epsilons = {row.adversary: row.epsilon for row in report.adversaries}
+    rows = privacy_rows(report.adversaries, report.profiles)
     uploads = report.egress.upload_bytes_per_device
-    if found != (epsilons, uploads, model_hash, report.verdict):
+    if found != (rows, uploads, model_hash, report.verdict):
         raise IntegrityError(f"{path} does not say what the run's report says.")
 
 
@@ -162,10 +168,6 @@ def _check_html(report: Report, directory: Path) -> Check:
 
 def _entries(report: Report) -> tuple[Entry, ...]:
     return tuple(Entry.from_dict(dict(entry)) for entry in report.ledger.entries)
-
-
-def _guarantee(guarantee: Guarantee) -> dict[str, Any]:
-    return {**vars(guarantee), "adversary": str(guarantee.adversary)}
 
 
 def _read(path: Path) -> Report:

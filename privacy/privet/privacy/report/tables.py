@@ -1,0 +1,124 @@
+"""What a page says about attacks and spending, in words and rounded figures."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from privet.privacy.report.claims import Relation
+from privet.privacy.report.document import Report
+from privet.privacy.report.spending import Accounting, Kind, Profile, Role, Stop
+from privet.privacy.report.text import bound, number, percent_up, rounded_up
+
+QUESTIONS: dict[Relation, str] = {
+    "zero-out": "whether one user's history is in the data, or empty",
+    "replace-one": "which of any two histories is one user's",
+}
+
+ROLES: dict[Role, str] = {
+    "claimed": "claimed: the smallest bound",
+    "bound": "holds too",
+    "check": "second implementation",
+}
+
+STOPS: dict[Stop, str] = {
+    "plan finished": "the plan came to its end",
+    "budget": "the next release would have gone above the limit",
+    "unfinished": "the run has not ended",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackRow:
+    """What some adversaries could achieve: rates by false positive rate, and single figures."""
+
+    who: str
+    rates: tuple[str, ...]
+    advantage: str
+    mu: str
+    rho: str
+
+
+def attack_rates(report: Report) -> tuple[str, ...]:
+    """The false positive rates of the table, from the first profile; none without a guarantee."""
+    if not report.profiles:
+        return ()
+    return tuple(percent(a.false_positive_rate) for a in report.profiles[0].attacks)
+
+
+def attack_rows(report: Report) -> tuple[AttackRow, ...]:
+    """One row for each profile; rates rounded up."""
+    return tuple(
+        AttackRow(
+            who=", ".join(profile.adversaries),
+            rates=tuple(f"≤ {percent_up(a.true_positive_rate)}" for a in profile.attacks),
+            advantage=f"≤ {percent_up(profile.advantage)}",
+            mu=kind_text("", profile.mu, profile.mu_kind),
+            rho=kind_text("", profile.rho, profile.rho_kind),
+        )
+        for profile in report.profiles
+    )
+
+
+def headline_profile(report: Report) -> Profile | None:
+    """The profile of the adversary that the claim is about."""
+    code = report.definition.headline_adversary
+    return next((p for p in report.profiles if code in p.adversaries), None)
+
+
+def kind_text(symbol: str, value: float | None, kind: Kind | None) -> str:
+    """A figure with its kind, after a symbol or none; an upper bound is never written as exact.
+
+    Example:
+        >>> kind_text("μ", 0.5, "exact"), kind_text("μ", 0.5, "upper")
+        ('μ = 0.5 (exact)', 'μ ≤ 0.5 (upper bound)')
+    """
+    if value is None:
+        return "none proven"
+    if kind == "exact":
+        return f"{bound(symbol, value)} (exact)".strip()
+    return f"{symbol} ≤ {rounded_up(value)[0]} (upper bound)".strip()
+
+
+def percent(rate: float) -> str:
+    """A given rate as a percentage, nearest."""
+    return f"{number(100 * rate)} %"
+
+
+def spending_facts(accounting: Accounting) -> dict[str, str]:
+    """What stands beside the accountants, by its name."""
+    limit, budget, composition = accounting.delta_limit, accounting.budget, accounting.composition
+    below = "is below" if limit.holds else "is NOT below"
+    who = "against the best informed adversary with a guarantee"
+    spent = "—" if budget.spent is None else f"ε {rounded_up(budget.spent)[0]}, {who}"
+    return {
+        "Budget": "no limit" if budget.epsilon is None else f"ε {number(budget.epsilon)}",
+        "Spent of it": spent,
+        "Left of it": "—" if budget.remaining is None else f"ε {_down(budget.remaining)}",
+        "Why it stopped": STOPS[budget.stop],
+        "Delta": f"{number(limit.delta)} {below} 1 / {number(limit.users)} users, which is "
+        f"{number(limit.limit)}",
+        "Second implementation": _gap(accounting.gap),
+        "Releases": f"{number(composition.releases)}, of them {number(composition.repeats)} "
+        f"repeated; one user is in at most {number(composition.participations)}",
+        "Runs counted": number(len(composition.runs)),
+    }
+
+
+def settings_text(settings: Mapping[str, float]) -> str:
+    """An accountant's settings in one line."""
+    return ", ".join(f"{k.replace('_', ' ')} {number(v)}" for k, v in sorted(settings.items()))
+
+
+def _gap(gap: float | None) -> str:
+    if gap is None:
+        return "—"
+    side = "above" if gap >= 0 else "below"
+    return f"its ε is {number(abs(gap), 3)} {side} the claim"
+
+
+def _down(value: float) -> str:
+    """What is left, rounded down."""
+    if value == 0:
+        return "0"
+    power = 10.0 ** (3 - math.floor(math.log10(value)))
+    return number(math.floor(value * power) / power)

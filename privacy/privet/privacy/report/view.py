@@ -1,0 +1,148 @@
+"""A run's ledger, read for what it says about privacy."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from privet.privacy.accounting.accountants import claimed_epsilon
+from privet.privacy.accounting.adversaries import (
+    Adversary,
+    Guarantee,
+    ReleaseTerms,
+    Trust,
+    guarantees,
+)
+from privet.privacy.accounting.events import Event
+from privet.privacy.accounting.profile import PrivacyProfile, privacy_profile
+from privet.privacy.errors import IntegrityError
+from privet.privacy.ledger import Charge, Entry, EntryKind, charges
+from privet.privacy.report.claims import Randomness
+
+_HEADLINE = {
+    Trust.CENTRAL: Adversary.MODEL_CONSUMER,
+    Trust.SECURE_AGGREGATION: Adversary.CURIOUS_SERVER,
+    Trust.LOCAL: Adversary.MALICIOUS_SERVER,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerView:
+    """What a ledger says about privacy.
+
+    Attributes:
+        entries: The whole ledger, its chain already checked.
+
+    Raises:
+        IntegrityError: On use, if the ledger does not begin with a plan and a budget.
+    """
+
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """The plan, as recorded."""
+        if not self.entries or self.entries[0].kind is not EntryKind.PLAN:
+            raise IntegrityError("The ledger does not begin with a plan.")
+        body = self.entries[0].body.get("plan")
+        if not isinstance(body, dict):
+            raise IntegrityError("The ledger's plan is malformed.")
+        return body
+
+    @property
+    def plan_hash(self) -> str:
+        """Hash of the plan, as recorded."""
+        return str(self.entries[0].body.get("plan_hash"))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The plan's public facts."""
+        return dict(self.plan["facts"])
+
+    @property
+    def trust(self) -> Trust:
+        """Who adds noise."""
+        return Trust(self.facts["trust"])
+
+    @property
+    def delta(self) -> float:
+        """At which epsilon is stated."""
+        return float(self.facts["delta"])
+
+    @property
+    def budget(self) -> float | None:
+        """The last recorded limit on epsilon; None if there is none."""
+        limits = [e.body["epsilon"] for e in self.entries if e.kind is EntryKind.BUDGET]
+        if not limits:
+            raise IntegrityError("The ledger records no budget.")
+        return None if limits[-1] is None else float(limits[-1])
+
+    @cached_property
+    def charges(self) -> tuple[Charge, ...]:
+        """Every charged release."""
+        return charges(self.entries)
+
+    @property
+    def releases(self) -> list[ReleaseTerms]:
+        """Terms of every charged release."""
+        return [charge.terms for charge in self.charges]
+
+    @property
+    def noisy(self) -> bool:
+        """Whether every release had noise."""
+        return bool(self.charges) and all(
+            t.noise_multiplier > 0 or t.share_variance > 0 for t in self.releases
+        )
+
+    @property
+    def randomness(self) -> Randomness:
+        """Where the noise came from."""
+        if not self.noisy:
+            return "none"
+        return "seeded" if self.plan["seeded_noise"] else "operating-system"
+
+    @property
+    def private(self) -> bool:
+        """Whether anything may be claimed at all."""
+        return self.randomness == "operating-system"
+
+    @property
+    def headline(self) -> Adversary:
+        """The adversary whom the claim is about."""
+        return _HEADLINE[self.trust]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the plan was carried out to its end."""
+        return any(entry.kind is EntryKind.END for entry in self.entries)
+
+    @cached_property
+    def guarantees(self) -> tuple[Guarantee, ...]:
+        """Per adversary."""
+        return guarantees(self.releases, self.delta, private=self.private)
+
+    def epsilon_after(self, releases: int) -> float:
+        """Epsilon of the first releases, in the worst case over adversaries."""
+        return claimed_epsilon(
+            [terms.worst_case() for terms in self.releases[:releases]], self.delta
+        )
+
+    @cached_property
+    def profiles(self) -> tuple[tuple[tuple[Adversary, ...], PrivacyProfile], ...]:
+        """All that is known, once for the adversaries who see the same events.
+
+        Formal Guarantees: an adversary is in exactly one of them, with the epsilon of its
+        guarantee, or has no guarantee.
+        """
+        seen: dict[tuple[Event, ...], list[Adversary]] = {}
+        for guarantee in self.guarantees:
+            if guarantee.epsilon is not None:
+                seen.setdefault(self.events(guarantee.adversary), []).append(guarantee.adversary)
+        return tuple(
+            (tuple(adversaries), privacy_profile(events, self.delta))
+            for events, adversaries in seen.items()
+        )
+
+    def events(self, adversary: Adversary) -> tuple[Event, ...]:
+        """What was released, as an adversary sees it; what it sees without noise is left out."""
+        seen = (terms.seen_by(adversary) for terms in self.releases)
+        return tuple(event for event in seen if event is not None)
