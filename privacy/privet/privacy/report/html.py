@@ -172,15 +172,17 @@ def _headline_tiles(report: Report) -> tuple[Tile, Tile]:
     )
 
 
-def _guarantee(row: AdversaryGuarantee) -> list[str]:
-    """An adversary's figures in lines; empty stands for none."""
+def _guarantee(row: AdversaryGuarantee) -> list[tuple[str, str]]:
+    """An adversary's figures in lines, each with the whole number; empty stands for none."""
     if row.epsilon is None or math.isinf(row.epsilon) or (row.delta is not None and row.delta >= 1):
         return []
-    lines = [bound("ε", row.epsilon)]
+    lines = [(bound("ε", row.epsilon), repr(row.epsilon))]
     if row.delta is not None:
-        lines.append(bound("δ", row.delta))
+        lines.append((bound("δ", row.delta), repr(row.delta)))
     if row.mu is not None:
-        lines.append(tables.kind_text("μ", row.mu, row.mu_kind))
+        figure = tables.kind_figure(row.mu, row.mu_kind)
+        sign = "= " if figure.kind.startswith("exact") else ""
+        lines += [(f"μ {sign}{figure.text}", repr(row.mu)), (figure.kind, "")]
     return lines
 
 

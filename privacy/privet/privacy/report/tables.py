@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from privet.privacy.report.claims import Relation
 from privet.privacy.report.document import Report
 from privet.privacy.report.spending import Accounting, Kind, Profile, Role, Stop
-from privet.privacy.report.text import bound, number, percent_up, rounded_up
+from privet.privacy.report.text import number, percent_up, rounded_up
 
 QUESTIONS: dict[Relation, str] = {
-    "zero-out": "whether one user's history is in the data, or empty",
-    "replace-one": "which of any two histories is one user's",
+    "zero-out": "whether it is in the data, or empty",
+    "replace-one": "which of any two histories it is",
 }
 
 ROLES: dict[Role, str] = {
@@ -28,14 +28,22 @@ STOPS: dict[Stop, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class KindFigure:
+    """A figure and what kind it is; an upper bound is never written as exact."""
+
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class AttackRow:
     """What some adversaries could achieve: rates by false positive rate, and single figures."""
 
     who: str
     rates: tuple[str, ...]
     advantage: str
-    mu: str
-    rho: str
+    mu: KindFigure
+    rho: KindFigure
 
 
 def attack_rates(report: Report) -> tuple[str, ...]:
@@ -52,8 +60,8 @@ def attack_rows(report: Report) -> tuple[AttackRow, ...]:
             who=", ".join(profile.adversaries),
             rates=tuple(f"≤ {percent_up(a.true_positive_rate)}" for a in profile.attacks),
             advantage=f"≤ {percent_up(profile.advantage)}",
-            mu=kind_text("", profile.mu, profile.mu_kind),
-            rho=kind_text("", profile.rho, profile.rho_kind),
+            mu=kind_figure(profile.mu, profile.mu_kind),
+            rho=kind_figure(profile.rho, profile.rho_kind),
         )
         for profile in report.profiles
     )
@@ -65,18 +73,19 @@ def headline_profile(report: Report) -> Profile | None:
     return next((p for p in report.profiles if code in p.adversaries), None)
 
 
-def kind_text(symbol: str, value: float | None, kind: Kind | None) -> str:
-    """A figure with its kind, after a symbol or none; an upper bound is never written as exact.
+def kind_figure(value: float | None, kind: Kind | None) -> KindFigure:
+    """Mu or rho for a table.
 
     Example:
-        >>> kind_text("μ", 0.5, "exact"), kind_text("μ", 0.5, "upper")
-        ('μ = 0.5 (exact)', 'μ ≤ 0.5 (upper bound)')
+        >>> kind_figure(0.5, "exact").text, kind_figure(0.5, "upper").text
+        ('0.5', '≤ 0.5')
     """
     if value is None:
-        return "none proven"
+        return KindFigure(text="none proven", kind="")
+    shown, whole = rounded_up(value)
     if kind == "exact":
-        return f"{bound(symbol, value)} (exact)".strip()
-    return f"{symbol} ≤ {rounded_up(value)[0]} (upper bound)".strip()
+        return KindFigure(text=shown, kind="exact" if whole else "exact, rounded up")
+    return KindFigure(text=f"≤ {shown}", kind="upper bound")
 
 
 def percent(rate: float) -> str:

@@ -27,7 +27,7 @@ from privet.privacy.report.assemble import (
 from privet.privacy.report.document import SCHEMA, Report
 from privet.privacy.report.spending import FOLLOWS
 from privet.privacy.report.spent import accounting, profiles
-from privet.privacy.report.text import rounded_up
+from privet.privacy.report.text import percent_up
 from privet.privacy.report.view import LedgerView
 
 _TOLERANCE = 1e-6
@@ -250,11 +250,11 @@ def _accounts(view: LedgerView) -> Iterator[Check]:
     for name, method in methods.items():
         yield Check(name=f"accountant {name}", found=method)
     for profile in profiles(view):
-        worst = ", ".join(
-            f"{rounded_up(100 * a.true_positive_rate, 3)[0]} % at {a.false_positive_rate:.1%}"
+        found = ", ".join(
+            f"{percent_up(a.true_positive_rate)} at {percent_up(a.false_positive_rate)}"
             for a in profile.attacks
         )
-        found = f"finds at most {worst} of false alarms"
+        found = f"finds at most {found} false alarms"
         yield Check(name=f"any test by {', '.join(profile.adversaries)}", found=found)
 
 

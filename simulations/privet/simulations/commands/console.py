@@ -16,7 +16,8 @@ from rich.table import Table
 
 from privet.models.plan import Plan
 from privet.privacy.accounting.adversaries import Trust
-from privet.privacy.report.text import rounded_up
+from privet.privacy.accounting.profile import PrivacyProfile
+from privet.privacy.report.text import percent_up, rounded_up
 from privet.server.coordinator import Phase
 from privet.server.coordinator import Progress as RoundProgress
 from privet.simulations.comparison import Row
@@ -27,6 +28,7 @@ from privet.simulations.sweep import Point
 console = Console(highlight=False)
 _SHOWN = ("recall@20", "ndcg@20", "hr@10", "sampled_hr@10", "sampled_ndcg@10")
 _WIDE = 110
+_FALSE_ALARMS = 0.01
 _STAMPS = {
     "NOT PRIVATE": "[bold red]NOT PRIVATE:[/] ",
     "NO GUARANTEE": "[bold red]NO GUARANTEE:[/] ",
@@ -121,6 +123,12 @@ def print_guarantees(result: Result) -> None:
     for g in known:
         epsilon, _ = rounded_up(g.epsilon or 0.0)
         console.print(f"  against {g.adversary}: epsilon {epsilon} at delta {g.delta:g}")
+    if known:
+        worst = max(_found(profile) for _, profile in result.federated.view.profiles)
+        console.print(
+            f"  a test with {percent_up(_FALSE_ALARMS)} false alarms recognises a history in at most "
+            f"{percent_up(worst)} of cases"
+        )
     none = [str(g.adversary) for g in result.federated.guarantees if g.epsilon is None]
     console.print(f"  no guarantee against: {', '.join(none)}")
     if not known:
@@ -131,6 +139,10 @@ def print_guarantees(result: Result) -> None:
         f"Upload: {result.federated.plan.upload_bytes / 1e6:.3f} MB a device in the whole run"
     )
     console.print(f"Check it: privet verify {shlex.quote(str(result.run_dir))}", soft_wrap=True)
+
+
+def _found(profile: PrivacyProfile) -> float:
+    return dict(profile.true_positive_rates)[_FALSE_ALARMS]
 
 
 def print_table(rows: Sequence[Row], run_dir: Path) -> None:
