@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from tests.simulations.world import Privet, small_dataset
 
+from privet.privacy.report.text import percent_up
 from privet.server.coordinator import Phase
 from privet.server.coordinator import Progress as RoundProgress
 from privet.simulations.cli import app
@@ -40,6 +41,9 @@ def test_the_demo_ends_with_the_table_and_the_report(privet: Privet, tmp_path: P
     assert [line.split("  ")[0] for line in lines[-6:-1]] == ORDER
     assert max(len(line) for line in lines if "/" not in line) <= 80
     body = json.loads((tmp_path / "demo/result.json").read_text())
+    worst = max(dict(row["true_positive_rates"]).get(0.01, 0) for row in body["privacy"])
+    (line,) = [line for line in lines if "false alarms" in line]
+    assert line.endswith(f"in at most {percent_up(worst)} of cases")
     scores = {row["name"]: row["metrics"]["ndcg@20"]["mean"] for row in body["rows"]}
     assert scores["federated, private"] > 1.2 * scores["popularity"]
     assert scores["federated, no privacy"] > scores["federated, private"]

@@ -1,5 +1,6 @@
 """``privet verify`` on a run's folder: whatever was changed there ends with exit code 5."""
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -52,6 +53,16 @@ def replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
+def edited_result(field: str, value: object) -> Callable[[Path], None]:
+    def change(run_dir: Path) -> None:
+        path = run_dir / "result.json"
+        body = json.loads(path.read_text())
+        body["privacy"][0][field] = value
+        path.write_text(json.dumps(body))
+
+    return change
+
+
 def noise_key(run_dir: Path) -> None:
     (run_dir / "noise.key").write_bytes(bytes(32))
 
@@ -72,6 +83,10 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     "database cut in half": cut("run.db", 0.5),
     "page edited": replaced("report.html", "A1", "A9"),
     "result edited": replaced("result.json", '"verdict": "PRIVATE"', '"verdict": "NO GUARANTEE"'),
+    "result's rate of attacks edited": edited_result("true_positive_rates", [[0.01, 0.02]]),
+    "result's rho edited": edited_result("rho", 0.001),
+    "result's mu edited": edited_result("mu", 0.5),
+    "result's advantage edited": edited_result("advantage", 0.0),
     "result cut": cut("result.json", 0.5),
     "noise key left": noise_key,
 }  # fmt: skip
@@ -118,3 +133,10 @@ def test_a_report_verifies_alone(privet: Privet, copy: Path) -> None:
     body = privet.json("verify", copy.with_name("alone.json"))
     assert body["verified"] is True
     assert [row["adversary"] for row in body["privacy"]] == [f"A{n}" for n in range(1, 9)]
+    result = json.loads((copy / "result.json").read_text())
+    assert body["privacy"] == result["privacy"]
+    first, malicious = body["privacy"][0], body["privacy"][3]
+    assert [false for false, _ in first["true_positive_rates"]] == [0.001, 0.01, 0.05]
+    assert all(false < true < 1 for false, true in first["true_positive_rates"])
+    assert (first["mu"], first["rho_kind"]) == (None, "upper") and first["rho"] > 0
+    assert malicious["epsilon"] is None and malicious["advantage"] is None

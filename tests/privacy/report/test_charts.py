@@ -11,11 +11,18 @@ from hypothesis import strategies as st
 from tests.privacy.report.example import make_report
 
 from privet.privacy.report.charts import NARROW, WIDE, epsilon_spent, quality_bars, quality_curve
+from privet.privacy.report.profile_chart import profile_curve
 from privet.privacy.report.sections import CurvePoint
 from privet.privacy.report.spending import SpentPoint
 from privet.privacy.report.svg import NAMESPACE, log_ticks, ticks
 
 QUALITY = make_report().quality
+PROFILE = make_report().profiles[0]
+WEAK = replace(
+    PROFILE,
+    epsilon=PROFILE.points[-1].epsilon,
+    delta=PROFILE.points[-1].delta,
+)
 REFERENCES = [row for row in QUALITY.rows if row.kind != "private"]
 
 
@@ -59,6 +66,8 @@ def test_nothing_is_drawn_outside_the_picture(width: int) -> None:
         curve(width=width),
         quality_bars(QUALITY.rows, metric="NDCG@20", identifier="b", width=width),
         epsilon_spent(report.accounting.spent, budget=1.0, identifier="s", width=width),
+        profile_curve(report.profiles[0], identifier="p", width=width),
+        profile_curve(WEAK, identifier="p", width=width),
     ]
     for svg in charts:
         _, _, right, bottom = map(float, parsed(svg).attrib["viewBox"].split())
@@ -95,7 +104,36 @@ def test_the_budget_line_is_above_what_was_spent_within_it() -> None:
     assert float(budget.attrib["y1"]) < min(heights)
 
 
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_the_claim_is_marked_on_the_profile_and_named_off_it(width: int) -> None:
+    for profile in (PROFILE, WEAK):
+        svg = profile_curve(profile, identifier="p", width=width)
+        _, line = [e.attrib["d"] for e in found(svg, "path")]
+        corners = [tuple(map(float, c.split(","))) for c in line.strip("M").split(" L")]
+        (dot,) = found(svg, "circle")
+        at = [p.epsilon for p in profile.points].index(profile.epsilon)
+        assert (float(dot.attrib["cx"]), float(dot.attrib["cy"])) == pytest.approx(corners[at])
+        texts = [t for t in found(svg, "text") if (t.text or "").startswith("claimed")]
+        left = float(texts[0].attrib["x"]) - 8 * len(texts[0].text or "")
+        height = float(texts[0].attrib["y"])
+        for x, y in corners:
+            assert x < left or not height - 13 < y < height + 4, "the name is not on the curve"
+
+
+def test_delta_is_drawn_on_a_logarithmic_axis_with_names_and_units() -> None:
+    svg = profile_curve(PROFILE, identifier="p")
+    texts = {t.text for t in found(svg, "text")}
+    marks = {t.text: t for t in found(svg, "text") if t.attrib["text-anchor"] == "end"}
+    heights = [float(marks[name].attrib["y"]) for name in ("1", "0.01", "1e-4", "1e-12")]
+    assert heights[1] - heights[0] == pytest.approx(heights[2] - heights[1], abs=0.02)
+    assert heights[3] - heights[0] == pytest.approx(6 * (heights[1] - heights[0]), abs=0.05)
+    assert "delta, a probability, logarithmic" in texts and "epsilon, no unit, linear" in texts
+    (description,) = found(svg, "desc")
+    assert "The claim is epsilon 0.9987 at delta 1e-6" in (description.text or "")
+
+
 def test_a_chart_without_figures_is_nothing() -> None:
+    assert profile_curve(replace(PROFILE, points=PROFILE.points[:1]), identifier="p") == ""
     endless = replace(QUALITY.curve[0], epsilon=math.inf)
     assert curve(()) == ""
     assert curve((endless,)) == ""

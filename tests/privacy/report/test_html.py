@@ -103,6 +103,7 @@ def test_hostile_strings_are_escaped_everywhere() -> None:
             not_protected=(hostile,),
             outputs_released=(hostile,),
         ),
+        profiles=tuple(replace(p, accountants=(hostile,)) for p in report.profiles),
         adversaries=tuple(
             replace(a, who=hostile, mechanism=hostile, assumption=hostile, reason=hostile)
             for a in report.adversaries
@@ -111,7 +112,11 @@ def test_hostile_strings_are_escaped_everywhere() -> None:
         accounting=replace(
             report.accounting,
             results=tuple(
-                replace(r, name=hostile, method=hostile) for r in report.accounting.results
+                replace(r, name=hostile, method=hostile, version=hostile, settings={hostile: 1.0})
+                for r in report.accounting.results
+            ),
+            composition=replace(
+                report.accounting.composition, counted=(hostile,), not_counted=(hostile,)
             ),
         ),
         egress=replace(
@@ -172,6 +177,44 @@ def test_the_first_screen_has_the_claim_the_figures_and_what_is_not_protected() 
     for shown in ("≤ 0.9988", "1e-6", "A3", "194.0 KiB", "secure aggregation", OUTSIDE_EPSILON):
         assert shown in text
     assert all(quantity in text for quantity in report.not_protected)
+
+
+def test_the_page_says_what_an_attacker_could_achieve_beside_guessing() -> None:
+    report = make_report()
+    page = render_html(report)
+    section = page.partition('<section id="attacks"')[2].partition("</section>")[0]
+    for shown in ("0.1 %", "1 %", "5 %", "≤ 0.264 %", "≤ 2.13 %", "≤ 8.71 %", "≤ 10 %",
+                  "Guessing", "none proven", "≤ 0.067", "upper bound", "<svg"):  # fmt: skip
+        assert shown in section
+    assert "it is in the data, or empty" in section
+    assert "exact" not in section
+    nothing = render_html(without_guarantee()).partition('<section id="attacks"')[2]
+    assert "Nothing bounds what an attacker could achieve" in nothing.partition("</section>")[0]
+
+
+def test_the_page_says_what_is_added_up_and_what_is_left() -> None:
+    report = make_report()
+    section = (
+        render_html(report).partition('<section id="accounting"')[2].partition("</section>")[0]
+    )
+    accounting = report.accounting
+    for text in (*accounting.composition.counted, *accounting.composition.not_counted):
+        assert text in section
+    for shown in ("the plan came to its end", "ε 3.999e-4", "is below 1 / 6,040 users", "0.6.0",
+                  "largest order 4,095", "second implementation"):  # fmt: skip
+        assert shown in section
+
+
+def test_mu_is_shown_with_its_kind() -> None:
+    report = make_report()
+    rows = tuple(
+        row if row.epsilon is None else replace(row, mu=0.26014, mu_kind="upper")
+        for row in report.adversaries
+    )
+    own = tuple(replace(p, mu=0.26014, mu_kind="upper") for p in report.profiles)
+    page = render_html(replace(report, adversaries=rows, profiles=own))
+    assert "μ ≤ 0.2602" in cell(page, "A1") and "upper bound" in cell(page, "A1")
+    assert "exact" not in cell(page, "A1")
 
 
 def test_sources_hashes_and_the_digest_are_shown() -> None:

@@ -3,19 +3,24 @@
 import copy
 import json
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.simulations.world import small_dataset
 
-from privet.privacy.accounting import accountants
-from privet.privacy.accounting.adversaries import Trust
+from privet.privacy.accounting import accountants, profile
+from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
+from privet.privacy.accounting.events import GaussianEvent
 from privet.privacy.canonical import canonical_bytes, sha256
 from privet.privacy.errors import InputError, IntegrityError
 from privet.privacy.ledger import Entry, EntryKind, next_entry
+from privet.privacy.report.spent import profiles
 from privet.privacy.report.verify import NOT_CHECKED, read_report, verify_ledger, verify_report
+from privet.privacy.report.view import LedgerView
 from privet.simulations.comparison import federated_row
 from privet.simulations.federation import Target, federate, plan_for
 from privet.simulations.preparation import prepare
@@ -141,6 +146,115 @@ def test_an_edited_report_is_a_mismatch(honest: bytes, name: str) -> None:
     EDITS[name](body)
     with pytest.raises(IntegrityError):
         verify_report(read_report(canonical_bytes(body)))
+
+
+COMPUTED = ("adversaries", "profiles", "mechanism", "accounting")
+KINDS = {"exact": "upper", "upper": "exact", "claimed": "bound", "bound": "check",
+         "check": "claimed", "plan finished": "budget"}  # fmt: skip
+
+
+def leaves(value: object, path: str) -> Iterator[str]:
+    """Paths of all that is in a part of a report, lists and objects too."""
+    yield path
+    if isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from leaves(inner, f"{path}/{index}")
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}/{key}")
+
+
+def slightly(value: Any) -> Any:
+    """Another value of the same type, as close as a liar might hope to get away with."""
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case float():
+            return value * (1 - 1e-5) if value else 1e-5
+        case str():
+            return KINDS.get(value, value + " ")
+        case None:
+            return 0.5
+        case list():
+            return value[:-1] if value else [0.5]
+        case _:
+            return dict(list(value.items())[:-1]) if value else {"x": 0.5}
+
+
+def test_a_change_of_any_computed_field_is_a_mismatch(honest: bytes) -> None:
+    body = json.loads(honest)
+    every = [path for part in COMPUTED for path in leaves(body[part], part)]
+    fields = {re.sub(r"/\d+", "/#", path): path for path in every}  # the last of each
+    assert len(fields) > 60
+    unseen = []
+    for path in fields.values():
+        forged = json.loads(honest)
+        edit(path, slightly)(forged)
+        assert forged != body, path
+        try:
+            verify_report(read_report(canonical_bytes(forged)))
+        except IntegrityError:
+            continue
+        unseen.append(path)
+    assert unseen == []
+
+
+def test_what_follows_from_a_changed_figure_may_be_changed_along(honest: bytes) -> None:
+    report = read_report(honest)
+    budget = report.accounting.budget
+    assert budget.spent is not None and budget.epsilon is not None
+    spent = budget.spent / 2
+    forged = replace(budget, spent=spent, remaining=budget.epsilon - spent)
+    with pytest.raises(IntegrityError, match=r"accounting\.budget\.spent"):
+        verify_report(replace(report, accounting=replace(report.accounting, budget=forged)))
+
+
+MUTANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "rates of attacks too low": lambda patch: patch.setattr(
+        profile, "true_positive_rate", lambda points, rate, *, mu=None: rate
+    ),
+    "the deltas of half the noise's loss": lambda patch: patch.setattr(
+        profile, "_points", _halved(profile._points)
+    ),
+    "shares of noise that colluders know": lambda patch: patch.setattr(
+        ReleaseTerms, "seen_by", lambda terms, adversary: terms.with_survivors(600)._event(
+            known_shares=0
+        ) if terms.noise_multiplier == 0 else GaussianEvent(
+            noise_multiplier=2 * terms.noise_multiplier
+        )
+    ),
+    "a release left out": lambda patch: patch.setattr(
+        LedgerView, "events", _without_the_last(LedgerView.events)
+    ),
+}  # fmt: skip
+
+
+def _halved(own: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda used, grid, claimed, delta: tuple(
+        (epsilon, at if epsilon == claimed else at / 2)
+        for epsilon, at in own(used, grid, claimed, delta)
+    )
+
+
+def _without_the_last(own: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda view, adversary: own(view, adversary)[:-1]
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_profiles_that_were_computed_wrongly_are_a_mismatch(
+    honest: bytes, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = read_report(honest)
+    view = LedgerView(entries=ledger(honest))
+    assert profiles(view) == report.profiles
+    with monkeypatch.context() as patch:
+        MUTANTS[name](patch)
+        wrong = profiles(LedgerView(entries=ledger(honest)))
+    assert wrong != report.profiles
+    with pytest.raises(IntegrityError):
+        verify_report(replace(report, profiles=wrong))
 
 
 def test_a_reformatted_report_is_a_mismatch(honest: bytes) -> None:

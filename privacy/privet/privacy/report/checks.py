@@ -81,8 +81,9 @@ def check_profiles(profiles: Iterable[Profile], rows: Iterable[AdversaryGuarante
     for profile in profiles:
         _check_profile(profile)
         for code in profile.adversaries:
-            if seen.setdefault(code, profile) is not profile:
+            if code in seen:
                 raise IntegrityError(f"Adversary {code} has two profiles.")
+            seen[code] = profile
     for row in rows:
         found = seen.get(row.adversary)
         if (found is not None) != _finite(row.epsilon):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from privet.privacy.accounting.account import Account
-from privet.privacy.accounting.accountants import check_agreement, claimed_epsilon
+from privet.privacy.accounting.accountants import claimed_epsilon
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.accounting.profile import PrivacyProfile
 from privet.privacy.ledger import closed_steps
@@ -106,8 +106,7 @@ def accounting(view: LedgerView, identity: Identity) -> Accounting:
         IntegrityError: The accountants disagree.
     """
     known = view.events(view.headline) if view.private else ()
-    accounts = check_agreement(known, view.delta) if view.private else ()
-    results = _results(accounts, identity)
+    results = _results(view.accounts(view.headline) if view.private else (), identity)
     return Accounting(
         results=results,
         gap=gap(results),

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from privet.privacy.accounting.accountants import claimed_epsilon
+from privet.privacy.accounting.account import Account
+from privet.privacy.accounting.accountants import check_agreement, claimed_epsilon
 from privet.privacy.accounting.adversaries import (
     Adversary,
     Guarantee,
@@ -141,6 +142,21 @@ class LedgerView:
             (tuple(adversaries), privacy_profile(events, self.delta))
             for events, adversaries in seen.items()
         )
+
+    @cached_property
+    def _agreed(self) -> dict[tuple[Event, ...], tuple[Account, ...]]:
+        return {}
+
+    def accounts(self, adversary: Adversary) -> tuple[Account, ...]:
+        """Every accountant on what an adversary sees, the second implementation last.
+
+        Raises:
+            IntegrityError: They disagree.
+        """
+        events = self.events(adversary)
+        if events not in self._agreed:
+            self._agreed[events] = check_agreement(events, self.delta)
+        return self._agreed[events]
 
     def events(self, adversary: Adversary) -> tuple[Event, ...]:
         """What was released, as an adversary sees it; what it sees without noise is left out."""
