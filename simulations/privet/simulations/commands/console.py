@@ -126,7 +126,7 @@ def print_guarantees(result: Result) -> None:
     if known:
         worst = max(_found(profile) for _, profile in result.federated.view.profiles)
         console.print(
-            f"  a test with {percent_up(_FALSE_ALARMS)} false alarms recognises a history in at most "
+            f"  their tests with {percent_up(_FALSE_ALARMS)} false alarms find a history in at most "
             f"{percent_up(worst)} of cases"
         )
     none = [str(g.adversary) for g in result.federated.guarantees if g.epsilon is None]
