@@ -16,6 +16,7 @@ from privet.privacy.accounting.profile import true_positive_rate
 from privet.privacy.errors import IntegrityError, PrivacyError
 from privet.privacy.report.assemble import adversary_rows, mechanism_steps
 from privet.privacy.report.checks import check_accounting, check_profiles
+from privet.privacy.report.profile_chart import profile_curve
 from privet.privacy.report.sections import Identity
 from privet.privacy.report.spending import Accounting
 from privet.privacy.report.spent import accounting, privacy_rows, profiles
@@ -45,6 +46,20 @@ def test_every_adversary_with_a_guarantee_has_one_profile_with_its_figures(trust
         for point in profile.points:
             assert point.delta >= claimed_delta(events, point.epsilon) * (1 - 1e-12)
             assert point.delta >= 1e-12 or point.epsilon <= profile.epsilon
+
+
+@pytest.mark.parametrize("epsilon", [0.003, 1.0, 12.0, 60.0])
+@pytest.mark.parametrize("trust", TRUSTS)
+def test_profiles_of_every_strength_hold_together_and_can_be_drawn(
+    trust: Trust, epsilon: float
+) -> None:
+    view = view_of(planned(trust, epsilon=epsilon))
+    check_profiles(profiles(view), adversary_rows(view))
+    check_accounting(spent(view))
+    for profile in profiles(view):
+        assert profile.epsilon == pytest.approx(epsilon, rel=0.02) or profile.epsilon < epsilon
+        assert profile.points[-1].epsilon >= profile.epsilon
+        assert profile_curve(profile, identifier="p")
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def mechanism_table(steps: Sequence[MechanismStep]) -> list[list[str]]:
         "Noise std, planned, before scaling": lambda s: number(s.noise_std_planned, 6),
         "Noise std, effective, before scaling": lambda s: number(s.noise_std_effective, 6),
         "Noise multiplier, effective": lambda s: number(s.noise_multiplier, 6),
-        "Devices asked": lambda s: number(s.cohort),
+        "Devices asked, in all groups": lambda s: number(s.cohort),
         "Groups, each with a sum": lambda s: number(s.groups),
         "Devices in the (smallest group's) sum": lambda s: number(s.devices),
         "Fewest survivors allowed there": lambda s: number(s.min_survivors),

@@ -105,7 +105,7 @@ class MechanismStep:
             clip norm's units: before scaling to integers.
         noise_std_effective: The same for those who survived, less the colluders assumed.
         noise_multiplier: The effective one, by which epsilon is accounted.
-        cohort: Devices that were asked.
+        cohort: Devices that were asked, in all groups.
         devices: Devices in the sum: those that survived; with groups, in the smallest one, which
             all figures are of.
         min_survivors: Below this the round is not opened.
