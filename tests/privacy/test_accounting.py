@@ -357,8 +357,16 @@ def test_a_sabotaged_gaussian_accountant_is_caught(
         check_agreement(gaussians(1, 1), 1e-6)
 
 
-@pytest.mark.parametrize("name", ["curve_epsilon", "skellam_epsilon"])
-@pytest.mark.parametrize("factor", [0.5, 0.75, 2.0])
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [
+        ("curve_epsilon", 0.5),
+        ("curve_epsilon", 0.75),
+        ("curve_epsilon", 2.0),
+        ("skellam_epsilon", 0.5),
+        ("skellam_epsilon", 0.75),
+    ],
+)
 def test_a_sabotaged_skellam_accountant_is_caught(
     name: str, factor: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,6 +374,14 @@ def test_a_sabotaged_skellam_accountant_is_caught(
     monkeypatch.setattr(accountants, name, lambda released, d: factor * honest(released, d))
     with pytest.raises(IntegrityError, match="disagree"):
         check_agreement(skellams(1, 3, scale=1e6), 1e-6)
+
+
+def test_a_bound_that_is_too_loose_is_not_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = accountants.skellam_epsilon
+    monkeypatch.setattr(accountants, "skellam_epsilon", lambda events, d: 2 * honest(events, d))
+    renyi_bound, loose, _ = check_agreement(skellams(1, 3, scale=1e6), 1e-6)
+    assert loose.epsilon > renyi_bound.epsilon
+    assert claimed_epsilon(skellams(1, 3, scale=1e6), 1e-6) == renyi_bound.epsilon
 
 
 def test_halved_divergences_are_caught_although_both_converters_share_them(

@@ -201,7 +201,7 @@ def test_the_page_says_what_is_added_up_and_what_is_left() -> None:
     for text in (*accounting.composition.counted, *accounting.composition.not_counted):
         assert text in section
     for shown in ("the plan came to its end", "ε 3.999e-4", "is below 1 / 6,040 users", "0.6.0",
-                  "largest order 4,095", "second implementation"):  # fmt: skip
+                  "largest order 4,095", "check by other code"):  # fmt: skip
         assert shown in section
 
 

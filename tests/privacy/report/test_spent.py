@@ -21,7 +21,7 @@ from privet.privacy.report.sections import Identity
 from privet.privacy.report.spending import Accounting
 from privet.privacy.report.spent import accounting, privacy_rows, profiles
 from privet.privacy.report.tables import kind_figure, spending_facts
-from privet.privacy.report.text import percent_up
+from privet.privacy.report.text import percent_up, rounded_down
 
 TRUSTS = list(Trust)
 IDENTITY: Identity = make_report().identity
@@ -210,12 +210,20 @@ def test_profiles_that_contradict_themselves_or_their_rows_are_refused() -> None
         (replace(honest, points=points[::-1]), *others),
         (replace(honest, advantage=honest.advantage / 2), *others),
         (replace(honest, attacks=()), *others),
+        (replace(honest, attacks=attacks[:2]), *others),
+        (replace(honest, adversaries=()), honest, *others),
         (replace(honest, attacks=attacks[::-1]), *others),
         (replace(honest, attacks=(replace(attacks[0], true_positive_rate=0.0),)), *others),
         (replace(honest, attacks=(replace(attacks[0], true_positive_rate=0.9),)), *others),
     ):
         with pytest.raises(IntegrityError):
             check_profiles(forged, rows)
+
+
+@given(st.floats(0, 1e300))
+def test_what_is_left_is_never_rounded_above_it(value: float) -> None:
+    shown = float(rounded_down(value).replace(",", ""))
+    assert value * 0.998 <= shown <= value or value < 1e-300
 
 
 @given(st.floats(0, 1))
@@ -237,6 +245,6 @@ def test_what_is_left_is_rounded_down_and_what_is_spent_up() -> None:
     budget = replace(honest.budget, epsilon=2.0, spent=1.00001, remaining=0.99999)
     facts = spending_facts(replace(honest, budget=budget))
     assert facts["Left of it"] == "ε 0.9999" and facts["Spent of it"].startswith("ε 1.001")
-    assert spending_facts(replace(honest, gap=-0.25))["Second implementation"].endswith(
+    assert spending_facts(replace(honest, gap=-0.25))["Check by other code"].endswith(
         "0.25 below the claim"
     )

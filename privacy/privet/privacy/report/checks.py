@@ -84,6 +84,9 @@ def check_profiles(profiles: Iterable[Profile], rows: Iterable[AdversaryGuarante
             if code in seen:
                 raise IntegrityError(f"Adversary {code} has two profiles.")
             seen[code] = profile
+    rates = {tuple(a.false_positive_rate for a in p.attacks) for p in seen.values()}
+    if len(rates) > 1:
+        raise IntegrityError("Expected the same false positive rates in all profiles.")
     for row in rows:
         found = seen.get(row.adversary)
         if (found is not None) != _finite(row.epsilon):
@@ -112,6 +115,8 @@ def _check_profile(profile: Profile) -> None:
     if not claimed:
         raise IntegrityError(f"Expected the claimed epsilon among the points of {name}.")
     rates = [rate.false_positive_rate for rate in profile.attacks]
+    if not profile.adversaries or not math.isfinite(profile.epsilon):
+        raise IntegrityError("Expected every profile to have adversaries and a finite epsilon.")
     if not rates or rates != sorted(set(rates)):
         raise IntegrityError(f"Expected false positive rates that rise in {name}.")
     for rate in profile.attacks:

@@ -19,13 +19,14 @@ from privet.privacy.report.svg import (
 from privet.privacy.report.text import number, rounded_up
 
 _TICKS = 6
+_SMALLEST = 1e-300
 
 
 def profile_curve(profile: Profile, *, identifier: str, width: int = WIDE, stamp: str = "") -> str:
     """Draws delta against epsilon on a logarithmic axis, and marks the claim.
 
     Args:
-        profile: Its points of delta 0 have no place on the axis and are left out.
+        profile: Its points of deltas below 1e-300 have no place on the axis and are left out.
         identifier: Unique in the page.
         width: In pixels.
         stamp: Put before the title, as ``NOT PRIVATE``.
@@ -33,8 +34,8 @@ def profile_curve(profile: Profile, *, identifier: str, width: int = WIDE, stamp
     Returns:
         An ``svg`` element, or nothing if there is no curve to draw.
     """
-    drawn = [(p.epsilon, p.delta) for p in profile.points if p.delta > 0]
-    if len(drawn) < 2:
+    drawn = [(p.epsilon, p.delta) for p in profile.points if p.delta > _SMALLEST]
+    if len(drawn) < 2 or profile.delta <= _SMALLEST:
         return ""
     plot = Box(left=58, top=34, right=width - 16, bottom=270)
     x = linear((0, drawn[-1][0]), (plot.left, plot.right))

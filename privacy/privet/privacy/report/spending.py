@@ -77,8 +77,8 @@ class AccountantResult:
     Attributes:
         name: Its first word is the package whose code it is.
         method: How it composes.
-        role: The bound that is claimed, another one that holds too, or the check by a second
-            implementation.
+        role: The bound that is claimed, another one that holds too, or the check by other code;
+            ``method`` says where that is not independent.
         version: Of the package, as in the report's identity; empty where that does not say it.
         settings: By name: the step of a grid of losses, the orders used, and so on.
         epsilon: At ``delta``.
@@ -161,7 +161,7 @@ class Accounting:
 
     Attributes:
         results: Against the headline's adversary.
-        gap: The second implementation's epsilon less the claimed one; None without both.
+        gap: The epsilon of the check less the claimed one; None without both.
         delta_limit: Delta against the number of users.
         composition: What is counted.
         budget: The limit.

@@ -1,13 +1,12 @@
 """What a page says about attacks and spending, in words and rounded figures."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from privet.privacy.report.claims import Relation
 from privet.privacy.report.document import Report
 from privet.privacy.report.spending import Accounting, Kind, Profile, Role, Stop
-from privet.privacy.report.text import number, percent_up, rounded_up
+from privet.privacy.report.text import number, percent_up, rounded_down, rounded_up
 
 QUESTIONS: dict[Relation, str] = {
     "zero-out": "whether it is in the data, or empty",
@@ -17,7 +16,7 @@ QUESTIONS: dict[Relation, str] = {
 ROLES: dict[Role, str] = {
     "claimed": "claimed: the smallest bound",
     "bound": "holds too",
-    "check": "second implementation",
+    "check": "check by other code",
 }
 
 STOPS: dict[Stop, str] = {
@@ -102,11 +101,11 @@ def spending_facts(accounting: Accounting) -> dict[str, str]:
     return {
         "Budget": "no limit" if budget.epsilon is None else f"ε {number(budget.epsilon)}",
         "Spent of it": spent,
-        "Left of it": "—" if budget.remaining is None else f"ε {_down(budget.remaining)}",
+        "Left of it": "—" if budget.remaining is None else f"ε {rounded_down(budget.remaining)}",
         "Why it stopped": STOPS[budget.stop],
         "Delta": f"{number(limit.delta)} {below} 1 / {number(limit.users)} users, which is "
         f"{number(limit.limit)}",
-        "Second implementation": _gap(accounting.gap),
+        "Check by other code": _gap(accounting.gap),
         "Releases": f"{number(composition.releases)}, of them {number(composition.repeats)} "
         f"repeated; one user is in at most {number(composition.participations)}",
         "Runs counted": number(len(composition.runs)),
@@ -123,11 +122,3 @@ def _gap(gap: float | None) -> str:
         return "—"
     side = "above" if gap >= 0 else "below"
     return f"its ε is {number(abs(gap), 3)} {side} the claim"
-
-
-def _down(value: float) -> str:
-    """What is left, rounded down."""
-    if value == 0:
-        return "0"
-    power = 10.0 ** (3 - math.floor(math.log10(value)))
-    return number(math.floor(value * power) / power)

@@ -1,7 +1,7 @@
 """Numbers as people read them; a figure that bounds something is only ever rounded up."""
 
 import math
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 _HUGE = Decimal("1e9")
 """From here on numbers are written with an exponent."""
@@ -23,7 +23,19 @@ def rounded_up(value: float, digits: int = 4) -> tuple[str, bool]:
     """
     if math.isinf(value):
         return "∞", True
-    return _rounded_up(Decimal(repr(float(value))), digits)
+    return _rounded(Decimal(repr(float(value))), digits, ROUND_CEILING)
+
+
+def rounded_down(value: float, digits: int = 4) -> str:
+    """A number of at least zero with few digits that is never above the value.
+
+    Example:
+        >>> rounded_down(0.99879), rounded_down(float("inf"))
+        ('0.9987', '∞')
+    """
+    if math.isinf(value):
+        return "∞"
+    return _rounded(Decimal(repr(float(value))), digits, ROUND_FLOOR)[0]
 
 
 def percent_up(value: float, digits: int = 3) -> str:
@@ -33,16 +45,16 @@ def percent_up(value: float, digits: int = 3) -> str:
         >>> percent_up(0.0341461), percent_up(1.0)
         ('3.42 %', '100 %')
     """
-    return f"{_rounded_up(Decimal(repr(float(value))).scaleb(2), digits)[0]} %"
+    return f"{_rounded(Decimal(repr(float(value))).scaleb(2), digits, ROUND_CEILING)[0]} %"
 
 
-def _rounded_up(exact: Decimal, digits: int) -> tuple[str, bool]:
+def _rounded(exact: Decimal, digits: int, rounding: str) -> tuple[str, bool]:
     if exact == 0:
         return "0", True
     unit = Decimal(1).scaleb(exact.adjusted() - digits + 1)
     if unit > 1 and exact < _HUGE:
         unit = Decimal(1)
-    shown = exact.quantize(unit, rounding=ROUND_CEILING)
+    shown = exact.quantize(unit, rounding=rounding)
     return _plain(shown), shown == exact
 
 
