@@ -9,6 +9,7 @@ The exit codes of the command line are the classes' ``exit_code`` and are docume
         BudgetError        4   a release would overspend the budget; nothing was released
         IntegrityError     5   a ledger, checkpoint or report does not match its hashes or figures
         EgressError        6   something tried to leave a device that its policy does not allow
+        TransportError     7   a server could not be reached, trusted or understood
 """
 
 from typing import ClassVar
@@ -51,3 +52,9 @@ class EgressError(PrivetError):
     """Something tried to leave a device that the policy does not allow."""
 
     exit_code: ClassVar[int] = 6
+
+
+class TransportError(PrivetError):
+    """A server could not be reached, trusted or understood."""
+
+    exit_code: ClassVar[int] = 7

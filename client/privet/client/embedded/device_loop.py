@@ -1,0 +1,246 @@
+"""A device's turn: stay online, fetch a request, ask the app's handler, send what the gate admitted.
+
+It has no thread of its own and no state on disk. The host calls :meth:`EmbeddedDevice.step` when it
+likes (an app in the background, once a minute) or :meth:`EmbeddedDevice.run` in a thread of its own.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from secrets import SystemRandom
+from types import TracebackType
+from typing import Any, Self
+
+from privet.client.embedded.errors import ProtocolError, RejectedError, UnreachableError
+from privet.client.embedded.objects import Announcement, Request
+from privet.client.embedded.transport import FleetConnection
+from privet.privacy.errors import InputError, PrivetError, TransportError
+from privet.privacy.minimization.envelope import Envelope
+from privet.privacy.minimization.gate import AdmittedMessage
+
+Handler = Callable[[Envelope], AdmittedMessage | None]
+
+MAX_REMEMBERED = 1024
+MAX_BUSY = 8
+MAX_BACKOFF_SECONDS = 30.0
+
+
+class Outcome(StrEnum):
+    """What came of a step.
+
+    IDLE: there was no request. ANSWERED: the server has the reply. SILENT: the handler said no, and
+    nothing was sent. DROPPED: a request was malformed, too late or seen before, or its reply came
+    too late. WAITING: the server cannot be reached; the next step goes on where this one stopped.
+    """
+
+    IDLE = "idle"
+    ANSWERED = "answered"
+    SILENT = "silent"
+    DROPPED = "dropped"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What came of a step, and why if something was in the way."""
+
+    outcome: Outcome
+    error: PrivetError | None = None
+
+
+class EmbeddedDevice:
+    """One device of a federation, inside an app.
+
+    Args:
+        connection: To its server.
+        handler: Gets a request's envelope, and returns what the gate admitted as its answer, or
+            None for silence. An error of Privet's is a no as well: silence, and the host sees why.
+            Any other exception is a bug and goes on to the host.
+        node_id: What :meth:`join` returned the last time, if the host kept it.
+        heartbeat_interval: Seconds; the server takes a device that it has not heard of for twice as
+            long to be offline.
+
+    Raises:
+        InputError: The interval is not one that a SuperLink accepts, 10 to 1,800 seconds.
+
+    Each request is handled once while this object lives, however often it is delivered. Past that,
+    what a device may answer how often is for the handler's own, durable record to say.
+    """
+
+    def __init__(
+        self,
+        connection: FleetConnection,
+        handler: Handler,
+        *,
+        node_id: int | None = None,
+        heartbeat_interval: float = 30.0,
+    ) -> None:
+        """Do nothing yet."""
+        if not 10 <= heartbeat_interval <= 1800:
+            raise InputError("A heartbeat interval is 10 to 1,800 seconds.")
+        self.connection = connection
+        self.handler = handler
+        self.heartbeat_interval = heartbeat_interval
+        self.node_id = node_id
+        self._heartbeat_due: float | None = None  # None while offline
+        self._announced: Announcement | None = None
+        self._reply: tuple[Request, AdmittedMessage] | None = None
+        self._tries = 0
+        self._busy = 0
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    def join(self) -> int:
+        """Go online; the node id, for the host to keep.
+
+        Raises:
+            TransportError: The server cannot be reached or trusted, or does not know the device.
+        """
+        if self.node_id is not None:
+            try:
+                self._beat(self.node_id)
+                return self.node_id
+            except RejectedError:  # another server, or a new registration
+                self.node_id = None
+        self.node_id = self.connection.activate(self.heartbeat_interval)
+        self._heartbeat_due = time.monotonic() + 0.8 * self.heartbeat_interval
+        return self.node_id
+
+    def leave(self) -> None:
+        """Go offline and hang up; the server finds out by itself if it cannot be told."""
+        try:
+            if self.node_id is not None and self._heartbeat_due is not None:
+                self.connection.deactivate(self.node_id)
+        except TransportError:
+            pass
+        finally:
+            self._heartbeat_due = None
+            self.connection.close()
+
+    def __enter__(self) -> Self:
+        """Join."""
+        self.join()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave."""
+        self.leave()
+
+    def step(self) -> Step:
+        """One turn: at most one request and its reply.
+
+        Raises:
+            RejectedError: The server does not know this device any more.
+            UntrustedServerError: The server is not the one that the authority vouches for.
+            InputError: The device has not joined.
+        """
+        if self.node_id is None or self._heartbeat_due is None:
+            raise InputError("The device is offline: call join() first.")
+        try:
+            if time.monotonic() >= self._heartbeat_due:
+                self._beat(self.node_id)
+            if self._reply is None and self._announced is None:
+                self._announced = self.connection.poll(self.node_id)
+                if self._announced is None:
+                    return Step(outcome=Outcome.IDLE)
+        except UnreachableError as error:
+            return Step(outcome=Outcome.WAITING, error=error)
+        except ProtocolError as error:
+            return Step(outcome=Outcome.DROPPED, error=error)
+        try:
+            return self._go_on()
+        except UnreachableError as error:
+            self._busy += error.busy
+            if self._busy < MAX_BUSY:
+                return Step(outcome=Outcome.WAITING, error=error)
+            return self._drop(error)
+        except (ProtocolError, RejectedError) as error:
+            return self._drop(error)
+
+    def run(
+        self,
+        until: Callable[[], bool],
+        *,
+        poll_seconds: float = 1.0,
+        wait: Callable[[float], object] = time.sleep,
+        watch: Callable[[Step], object] = lambda step: None,
+    ) -> None:
+        """Take steps until the host says stop.
+
+        Args:
+            until: Asked before each step.
+            poll_seconds: Between steps while there is nothing to do.
+            wait: Sleeps; an event's ``wait`` lets the host end it early.
+            watch: Gets each step, for the host's log.
+
+        Raises:
+            RejectedError: As :meth:`step`.
+            UntrustedServerError: As :meth:`step`.
+            InputError: As :meth:`step`.
+        """
+        failures = 0
+        while not until():
+            step = self.step()
+            watch(step)
+            failures = failures + 1 if step.outcome is Outcome.WAITING else 0
+            if failures:
+                longest = min(MAX_BACKOFF_SECONDS, 0.1 * 2.0 ** min(failures, 10))
+                wait(SystemRandom().uniform(longest / 2, longest))
+            elif step.outcome is Outcome.IDLE:
+                wait(poll_seconds)
+
+    def _beat(self, node_id: int) -> None:
+        self.connection.heartbeat(node_id, self.heartbeat_interval)
+        self._heartbeat_due = time.monotonic() + 0.8 * self.heartbeat_interval
+
+    def _go_on(self) -> Step:
+        """Bring the request at hand to its end, from wherever the last step left it."""
+        if self._announced is not None:
+            refused = self._handle(self._announced)
+            if self._reply is None:
+                return Step(outcome=Outcome.SILENT, error=refused)
+        assert self._reply is not None
+        request, admitted = self._reply
+        self._check_time(request.metadata)
+        self._tries += 1
+        if not self.connection.send(request, admitted) and self._tries == 1:
+            raise RejectedError("The server took no reply: it came too late, or there was one.")
+        self._forget()
+        return Step(outcome=Outcome.ANSWERED)
+
+    def _handle(self, announced: Announcement) -> PrivetError | None:
+        """Fetch a request and ask the handler; whatever it says, the request counts as seen."""
+        if announced.metadata["message_id"] in self._seen:
+            raise ProtocolError("A request was delivered a second time.")
+        self._check_time(announced.metadata)
+        request = self.connection.fetch(announced)
+        self._forget()
+        self._seen[request.message_id] = None
+        if len(self._seen) > MAX_REMEMBERED:
+            self._seen.popitem(last=False)
+        try:
+            admitted = self.handler(request.envelope)
+        except PrivetError as error:
+            return error
+        if admitted is not None:
+            without_payload = replace(request, envelope=request.envelope.reply(b""))
+            self._reply = (without_payload, admitted)
+        return None
+
+    def _check_time(self, metadata: Mapping[str, Any]) -> None:
+        if not self.connection.clock.now() < metadata["created_at"] + metadata["ttl"]:
+            raise ProtocolError("A request's time was over before its reply was sent.")
+
+    def _drop(self, error: PrivetError) -> Step:
+        self._forget()
+        return Step(outcome=Outcome.DROPPED, error=error)
+
+    def _forget(self) -> None:
+        self._announced = self._reply = None
+        self._tries = self._busy = 0

@@ -1,0 +1,209 @@
+"""Flower's content-addressed objects: how a request comes in and a reply goes out.
+
+An object is ``"<Type> <ids of its children, by commas> <length of the body>"``, a zero byte, and its
+body; its id is the SHA-256 of all of that. A message of ours is a chain of three: a Message (its
+metadata), the RecordDict of its content (JSON: record names to ids), and one ConfigRecord with the
+fields of an :class:`~privet.privacy.minimization.envelope.Envelope`. Anything else is refused unread.
+
+Formal Guarantees:
+    A reply's objects are a function of the request and of the payload alone. All that Flower would
+    have a node say about itself (its clock, how long it computed, an error's text) is left out:
+    time and lifetime repeat the request's.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from privet.client.embedded.errors import ProtocolError
+from privet.client.embedded.wire import decode, encode
+from privet.privacy.errors import InputError
+from privet.privacy.minimization.envelope import MESSAGE_TYPE, RECORD, Envelope
+
+HEAD_MAX_BYTES = 64  # a type and a length
+_ID = re.compile(r"[0-9a-f]{64}")
+_ENVELOPE_KINDS = {"stage": "string", "run": "string", "round": "sint64", "payload": "bytes"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Announcement:
+    """A message that the server has for this device.
+
+    Attributes:
+        metadata: As Flower delivered it.
+        record_id: The object to fetch.
+    """
+
+    metadata: Mapping[str, Any]
+    record_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A message for this device.
+
+    Attributes:
+        metadata: As Flower delivered it.
+        envelope: Its content.
+    """
+
+    metadata: Mapping[str, Any]
+    envelope: Envelope
+
+    @property
+    def message_id(self) -> str:
+        """The hash by which Flower knows it."""
+        return str(self.metadata["message_id"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """A reply, ready to be pushed.
+
+    Attributes:
+        message: Flower's Message for ``push-messages``: metadata, and a content that is empty there.
+        tree: The objects' ids, nested.
+        contents: The objects by id; children come first.
+    """
+
+    message: Mapping[str, Any]
+    tree: Mapping[str, Any]
+    contents: Mapping[str, bytes]
+
+    @property
+    def message_id(self) -> str:
+        """The hash by which Flower knows it."""
+        return str(self.tree["object_id"])
+
+
+def pack(kind: str, children: tuple[str, ...], body: bytes) -> tuple[str, bytes]:
+    """An object's id and bytes."""
+    content = f"{kind} {','.join(children)} {len(body)}\0".encode() + body
+    return hashlib.sha256(content).hexdigest(), content
+
+
+def unpack(object_id: str, content: bytes, *, kind: str) -> memoryview:
+    """Check an object without children; its body.
+
+    Args:
+        object_id: What it was asked for by.
+        content: What came.
+        kind: The type that it has to have.
+
+    Raises:
+        ProtocolError: It does not have this hash or type, has children, or is malformed.
+    """
+    if hashlib.sha256(content).hexdigest() != object_id:
+        raise ProtocolError("An object is not the one that was asked for: its hash differs.")
+    head, found, _ = content[:HEAD_MAX_BYTES].partition(b"\0")
+    body = memoryview(content)[len(head) + 1 :]
+    if not found or head != f"{kind}  {len(body)}".encode():
+        raise ProtocolError(f"An object is not a well-formed {kind} without children.")
+    return body
+
+
+def is_id(text: str) -> bool:
+    """Whether it can be an object's id."""
+    return _ID.fullmatch(text) is not None
+
+
+def read_announcement(
+    message: Mapping[str, Any], tree: Mapping[str, Any], *, node_id: int
+) -> Announcement:
+    """Check what the server says about a message before anything of it is fetched.
+
+    Of the three objects only the record has to be fetched: the RecordDict of a message with one
+    record named :data:`RECORD` follows from the record's id.
+
+    Args:
+        message: Flower's Message, with metadata alone.
+        tree: The ids of its objects.
+        node_id: This device's.
+
+    Raises:
+        ProtocolError: The message is not for this device, or not one of ours.
+    """
+    metadata = message["metadata"]
+    if metadata is None or message["content"] or message["error"]:
+        raise ProtocolError("The server announced a message without metadata, or not apart.")
+    if metadata["dst_node_id"] != node_id or metadata["reply_to_message_id"]:
+        raise ProtocolError("A message is addressed to another device, or is a reply.")
+    if metadata["message_type"] != MESSAGE_TYPE:
+        raise ProtocolError(f"A message is of another type than {MESSAGE_TYPE!r}.")
+    ids = [str(metadata["message_id"])]
+    while tree["children"]:
+        if len(tree["children"]) != 1:
+            break
+        tree = tree["children"][0]
+        ids.append(str(tree["object_id"]))
+    record_id = ids[-1]
+    content_id, _ = pack("RecordDict", (record_id,), _references(record_id))
+    if len(ids) != 3 or ids[1] != content_id or not all(map(is_id, ids)) or tree["children"]:
+        raise ProtocolError(f"A message's content is not one record named {RECORD!r}.")
+    return Announcement(metadata=dict(metadata), record_id=record_id)
+
+
+def read_request(announced: Announcement, record: bytes) -> Request:
+    """Check the record of an announced message.
+
+    Raises:
+        ProtocolError: It does not hash to its id, or is no ConfigRecord of ours.
+    """
+    body = unpack(announced.record_id, record, kind="ConfigRecord")
+    return Request(metadata=announced.metadata, envelope=_read_record(body))
+
+
+def make_reply(request: Request, payload: bytes) -> Reply:
+    """The objects of a reply; the same for the same request and payload."""
+    asked = request.metadata
+    metadata = {
+        **{name: asked[name] for name in ("run_id", "group_id", "message_type")},
+        **{name: asked[name] for name in ("created_at", "ttl")},
+        "src_node_id": asked["dst_node_id"],
+        "dst_node_id": asked["src_node_id"],
+        "src_task_id": asked["dst_task_id"],
+        "dst_task_id": asked["src_task_id"],
+        "reply_to_message_id": request.message_id,
+    }
+    record_id, record = pack("ConfigRecord", (), _write_record(request.envelope.reply(payload)))
+    content_id, content = pack("RecordDict", (record_id,), _references(record_id))
+    body = encode("Message", {"metadata": metadata})
+    message_id, message = pack("Message", (content_id,), body)
+    leaf = {"object_id": record_id}
+    return Reply(
+        message={"metadata": {**metadata, "message_id": message_id}, "content": b""},
+        tree={
+            "object_id": message_id,
+            "children": [{"object_id": content_id, "children": [leaf]}],
+        },
+        contents={record_id: record, content_id: content, message_id: message},
+    )
+
+
+def _references(record_id: str) -> bytes:
+    return json.dumps({RECORD: record_id}).encode()
+
+
+def _write_record(envelope: Envelope) -> bytes:
+    items = [
+        {"key": name, "value": {_ENVELOPE_KINDS[name]: value}}
+        for name, value in envelope.fields.items()
+    ]
+    return encode("ConfigRecord", {"items": items})
+
+
+def _read_record(body: memoryview) -> Envelope:
+    fields: dict[str, object] = {}
+    for item in decode("ConfigRecord", body)["items"]:
+        key, value = item["key"], item["value"] or {}
+        given = {kind: entry for kind, entry in value.items() if entry is not None}
+        if key in fields or set(given) != {_ENVELOPE_KINDS.get(key)}:
+            raise ProtocolError("A message's record has a field twice, or one of another type.")
+        fields[key] = given[_ENVELOPE_KINDS[key]]
+    try:
+        return Envelope.from_fields(fields)
+    except InputError as error:
+        raise ProtocolError(str(error)) from None
