@@ -16,7 +16,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.models import test_conformance
-from tests.privacy import test_accounting, test_adversaries, test_gate, test_ledger
+from tests.privacy import (
+    test_accounting,
+    test_adversaries,
+    test_gate,
+    test_ledger,
+    test_subsampling,
+)
 from tests.privacy.properties import (
     HUGE,
     all_halves,
@@ -43,7 +49,7 @@ from privet.models.popularity import Popularity
 from privet.models.spectral import Spectral
 from privet.models.testing import ModelConformance
 from privet.privacy import clipping, encoding, samplers
-from privet.privacy.accounting import accountants, adversaries, renyi
+from privet.privacy.accounting import accountants, adversaries, renyi, sampled
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust, guarantees
 from privet.privacy.accounting.gaussian import gaussian_epsilon
 from privet.privacy.canonical import sha256
@@ -274,6 +280,11 @@ def devices_draw_different_noise(_: Path) -> None:
     task = DeviceTask(plan=plan, step=plan.steps[0], shared={})
     found = device.noise_shares(task, np.arange(3), Randomness.insecure_seeded(1))
     assert len({row.tobytes() for row in found}) == 3
+
+
+def samplers_say_what_they_do(_: Path) -> None:
+    """A cohort of a fixed size that is announced as Poisson is not accounted for as Poisson."""
+    test_subsampling.test_a_cohort_announced_as_poisson_but_drawn_otherwise_is_refused()
 
 
 def the_ledger_shows_changes(_: Path) -> None:
@@ -581,6 +592,10 @@ MUTANTS: dict[str, tuple[Callable[[Patch], None], Check]] = {
     "Skellam divergences halved": (halve_divergence, published_numbers_are_reproduced),
     "noise from numpy's global state": (global_numpy_noise, secret_noise_ignores_seeds),
     "names of streams run together": (names_run_together, streams_differ_by_name),
+    "a cohort announced as Poisson but of a fixed size": (
+        set_(sampled, "check_sampling", lambda *_, **__: None),
+        samplers_say_what_they_do,
+    ),
     "streams usable after a fork": (forks_allowed, forks_are_refused),
     "hashes that do not cover the body": (unchained, the_ledger_shows_changes),
     "checkpoint believed without its hash": (unchecked_chain, damage_to_the_run_is_refused),
@@ -612,6 +627,6 @@ def test_a_protection_removed_is_noticed(
 
 def test_the_table_removes_every_protection_that_the_threat_model_names() -> None:
     words = ("clipping", "rounding", "shares", "half scale", "sensitivity", "budget", "charge")
-    for word in (*words, "gate", "seeded", "colluders"):
+    for word in (*words, "gate", "seeded", "colluders", "Poisson"):
         assert any(word in name for name in MUTANTS), word
     assert Upload.__dataclass_params__.frozen  # type: ignore[attr-defined]

@@ -70,7 +70,8 @@ def clip(contribution: Contribution) -> Clipped:
         undeclared negative  the entry becomes 0 and is counted with the non-finite ones
         ==================== ============================================================
     """
-    values = np.asarray(contribution.values, np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN warns when it is widened
+        values = np.asarray(contribution.values, np.float64)
     usable = np.isfinite(values)
     if contribution.nonnegative:
         usable &= ~(values < 0)

@@ -35,6 +35,7 @@ def discretisation(events: Sequence[Event], guess: float) -> float | None:
         if (
             not _SMALLEST_MULTIPLIER <= noise <= _LARGEST_MULTIPLIER
             or getattr(event, "epsilon", 0.0) > _LARGEST_EPSILON
+            or not 0 < getattr(event, "noise", 0.5) < 1  # an epsilon below 1e-16 rounds it to 1
         ):
             return None
     if not guess <= _LARGEST_EPSILON:
