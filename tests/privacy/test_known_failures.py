@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.privacy.properties import exact_norm
 from tests.server.world import charged, nobody, plan_of, run
 
+from privet.models.plan import Plan
 from privet.models.popularity import Popularity
 from privet.privacy.accounting.accountants import claimed_delta, own_accounts
 from privet.privacy.accounting.adversaries import Trust
@@ -20,14 +21,12 @@ from privet.privacy.accounting.events import (
     RandomizedResponseEvent,
     RepeatedEvent,
 )
-from privet.privacy.contribution import Contribution
 from privet.privacy.clipping import clip
+from privet.privacy.contribution import Contribution
 from privet.privacy.encoding import MODULUS, Encoding, encode
 from privet.privacy.errors import PrivacyError
 from privet.privacy.randomness import Randomness
 from privet.privacy.secagg import primitives
-
-BITS = {np.float16: np.uint16, np.float32: np.uint32}
 
 
 @settings(max_examples=150, deadline=None)
@@ -40,14 +39,15 @@ def test_narrow_floats_of_any_bits_stay_within_the_bound(
     kind: type[np.floating], seed: int, bound: float
 ) -> None:
     """NaN, infinity, denormals and the largest numbers of half and single precision (11)."""
-    width = BITS[kind]
-    raw = np.random.default_rng(seed).integers(0, np.iinfo(width).max, 40, dtype=width)
-    raw[:8] = np.array([0, 1, 2, np.iinfo(width).max // 2, 3, 5, 7, 11], width)  # denormals, NaN
+    bits = 8 * np.dtype(kind).itemsize
+    drawn = np.random.default_rng(seed).integers(0, 1 << bits, 40)
+    drawn[:8] = [0, 1, 2, (1 << (bits - 1)) - 1, 3, 5, 7, 11]  # denormals, NaN
+    row = drawn.astype(f"<u{bits // 8}").view(kind)
     for nonnegative in (False, True):
         offered = Contribution(
             indptr=np.array([0, 40]),
             indices=np.arange(40),
-            values=raw.view(kind),
+            values=row,
             dimension=40,
             l2_bound=bound,
             nonnegative=nonnegative,
@@ -160,8 +160,8 @@ def test_a_stream_that_forgets_its_round_is_noticed(monkeypatch: pytest.MonkeyPa
     assert not _all_different(_first_blocks(rounds=20, devices=1))
 
 
-def test_a_vector_that_is_longer_than_its_weight_says_cannot_be_declared() -> None:
-    """Weights voided a calibration: a contribution has no weight, and its bound is public (12)."""
+def test_a_contribution_has_no_weight_and_a_finite_bound() -> None:
+    """Weights voided a calibration: there is one bounded vector, and its bound is public (12)."""
     names = set(Contribution.__dataclass_fields__)
     assert names == {"indptr", "indices", "values", "dimension", "l2_bound", "nonnegative"}
     with pytest.raises(PrivacyError):
@@ -172,3 +172,17 @@ def test_a_vector_that_is_longer_than_its_weight_says_cannot_be_declared() -> No
             dimension=1,
             l2_bound=math.inf,
         )
+
+
+def test_noise_is_secret_unless_a_seed_is_asked_for() -> None:
+    """A mode that cannot work is worse than none: secret noise needs no switch (19)."""
+    ways = {name for name in vars(Randomness) if isinstance(vars(Randomness)[name], classmethod)}
+    assert ways == {"secret", "from_key", "insecure_seeded"}
+    assert [getattr(Randomness, name).__name__.startswith("insecure") for name in sorted(ways)] == [
+        False,
+        True,
+        False,
+    ]
+    assert not Randomness.secret().seeded
+    assert "seeded_noise" in Plan.__dataclass_fields__
+    assert Plan.__dataclass_fields__["seeded_noise"].default is False
