@@ -16,9 +16,11 @@ from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.encoding import decode, wrap
 from privet.privacy.errors import BudgetError, InputError, IntegrityError, PrivacyError
 from privet.privacy.ledger import Charge, EntryKind, charges, closed_steps
+from privet.privacy.population import recorded_membership
 from privet.privacy.randomness import Randomness
 from privet.privacy.samplers import sample_rounded_gaussian
 from privet.server.fleet import Aggregate, Fleet, Round
+from privet.server.spending import Spending
 from privet.server.storage import RunStore
 
 
@@ -70,17 +72,20 @@ class Coordinator:
         randomness: For the server's own noise under central trust.
         repeatable: True if repeating an interrupted release gives the very same release, noise
             included: then it is one release and is charged once.
+        budget: Limit on epsilon, the plan's target if not given. Raising it is recorded.
+        spending: A budget that other runs spend from too; None if this run is counted alone.
         observer: Called at each phase.
 
     Raises:
-        IntegrityError: The store belongs to another plan.
+        IntegrityError: The store belongs to another plan, or to another population.
         InputError: A budget that is not a number above 0.
 
     Formal Guarantees:
         A charge is durable before the sum that it pays for can be learnt. A release whose worst
         case would bring the total above the budget is not run. Charges are never removed; a
         release left open by a crash stays charged, and its repeat with fresh noise is charged
-        again.
+        again. What other runs spend from too is charged first: a crash between the two charges
+        counts a release there that was not learnt, and never the other way round.
     """
 
     def __init__(
@@ -93,12 +98,13 @@ class Coordinator:
         randomness: Randomness,
         repeatable: bool,
         budget: float | None = None,
+        spending: Spending | None = None,
         observer: Observer | None = None,
     ) -> None:
         """Record the plan in a new ledger, or check that the ledger is this plan's."""
         self._model, self._plan, self._fleet = model, plan, fleet
         self._store, self._randomness, self._repeatable = store, randomness, repeatable
-        self._observer = observer or (lambda _: None)
+        self._spending, self._observer = spending, observer or (lambda _: None)
         self._started = time.monotonic()
         self._open_ledger(budget)
 
@@ -107,13 +113,17 @@ class Coordinator:
             raise InputError(f"Expected budget={budget} to be a number > 0, or inf.")
         entries = self._store.entries
         if not entries:
-            self._store.append(
-                EntryKind.PLAN, {"plan": self._plan.to_dict(), "plan_hash": self._plan.hash}
-            )
+            plan = {"plan": self._plan.to_dict(), "plan_hash": self._plan.hash}
+            self._store.append(EntryKind.PLAN, {**plan, "population": self._membership})
         elif entries[0].body.get("plan_hash") != self._plan.hash:
             raise IntegrityError(
                 "This run was started with another plan (data, model, privacy target or trust "
                 "differ). Resume it with the same options, or start a new run elsewhere."
+            )
+        elif recorded_membership(entries) != self._membership:
+            raise IntegrityError(
+                "This run's releases are counted in a population whose ledger was not given, or "
+                "in another one. Resume it with the --population that it was started with."
             )
         recorded = [e.body["epsilon"] for e in self._store.entries if e.kind is EntryKind.BUDGET]
         target = self._plan.facts.epsilon
@@ -126,6 +136,10 @@ class Coordinator:
                     "delta": self._plan.facts.delta,
                 },
             )
+
+    @property
+    def _membership(self) -> dict[str, str] | None:
+        return None if self._spending is None else self._spending.membership
 
     @property
     def budget(self) -> float:
@@ -222,6 +236,11 @@ class Coordinator:
                 f"released. Allow more with --budget {math.ceil(needed * 100) / 100}, which the "
                 "ledger records."
             )
+        if self._spending is not None:
+            planned = Charge(
+                step=step.name, attempt=len(self._open_charges(step)), terms=step.terms
+            )
+            self._spending.allow(planned, repeatable=self._repeatable)
 
     def _charge(self, step: StepPlan, survivors: int) -> None:
         """Charge a release before it is learnt, unless this very release was charged already."""
@@ -236,6 +255,8 @@ class Coordinator:
         charge = Charge(
             step=step.name, attempt=len(before), terms=step.terms.with_survivors(survivors)
         )
+        if self._spending is not None:  # first: what is counted there must never be less
+            self._spending.charge(charge, repeatable=self._repeatable)
         self._store.append(EntryKind.CHARGE, charge.to_dict())
 
     def _release(self, step: StepPlan, aggregate: Aggregate) -> Release:

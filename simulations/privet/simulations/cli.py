@@ -11,7 +11,7 @@ import click
 import typer
 
 from privet.privacy.errors import InputError, PrivetError
-from privet.simulations.commands import data, demo, doctor, simulate, sweep, verify
+from privet.simulations.commands import budget, data, demo, doctor, simulate, sweep, verify
 
 app = typer.Typer(
     name="privet",
@@ -26,6 +26,7 @@ app.add_typer(data.app, name="data")
 app.command("simulate")(simulate.simulate_command)
 app.command("sweep")(sweep.sweep_command)
 app.command("verify")(verify.verify_command)
+app.command("budget")(budget.budget_command)
 
 INTERRUPTED = 130
 BROKEN = 1

@@ -14,12 +14,14 @@ from privet.models.model import Model, SharedState, state_hash
 from privet.models.plan import Plan, PublicFacts
 from privet.models.planning import make_plan
 from privet.privacy.accounting.adversaries import Guarantee, Trust
-from privet.privacy.errors import InputError, IntegrityError
+from privet.privacy.errors import InputError, IntegrityError, PrivacyError
 from privet.privacy.ledger import Entry
 from privet.privacy.minimization.gate import Gate
+from privet.privacy.population import PopulationView
 from privet.privacy.randomness import Randomness
 from privet.privacy.report.view import LedgerView
 from privet.server.coordinator import Coordinator, Observer
+from privet.server.population import Population, PopulationRun, population_path
 from privet.server.storage import DATABASE, RunStore
 from privet.simulations.fleet import InProcessFleet
 from privet.simulations.preparation import Task
@@ -73,12 +75,14 @@ class Federated:
         shared: Final shared state.
         entries: The whole ledger.
         budget: The limit on epsilon.
+        population: What is counted together with it, as of its end; None if it is counted alone.
     """
 
     plan: Plan
     shared: SharedState
     entries: tuple[Entry, ...]
     budget: float
+    population: PopulationView | None = None
 
     @cached_property
     def view(self) -> LedgerView:
@@ -115,6 +119,8 @@ def federate(
     resume: bool = False,
     seed: int | None = None,
     budget: float | None = None,
+    population: Population | None = None,
+    tuning: bool = False,
     observer: Observer | None = None,
     on_devices: Callable[[int], None] | None = None,
 ) -> Federated:
@@ -128,11 +134,14 @@ def federate(
         resume: Go on with the run that is there.
         seed: Of seeded noise, which the plan must have (NOT PRIVATE); None for real noise.
         budget: Limit on epsilon, the plan's target if not given. Raising it is recorded.
+        population: Whose budget the releases are charged to as well, open.
+        tuning: Whether the population's ledger is to say that the run is for choosing.
         observer: Called at each phase of a round.
         on_devices: Called with the number of devices done in a round.
 
     Raises:
         InputError: The directory cannot be used, or the budget is not above 0.
+        PrivacyError: The run cannot be counted in the population.
         IntegrityError: The run that is there is damaged, or of other data or another plan.
         BudgetError: A release would overspend.
     """
@@ -141,6 +150,7 @@ def federate(
     remember(directory, task, plan, seed, resume=resume)
     store = _open(directory, resume=resume)
     try:
+        spending = None if population is None else _spending(population, plan, store, tuning)
         randomness, repeatable = _randomness(plan, store, seed)
         gate = Gate(egress_policy(plan))
         fleet = InProcessFleet(
@@ -154,10 +164,17 @@ def federate(
             randomness=randomness,
             repeatable=repeatable,
             budget=budget,
+            spending=spending,
             observer=observer,
         )
         shared = coordinator.run()
-        return Federated(plan=plan, shared=shared, entries=store.entries, budget=coordinator.budget)
+        return Federated(
+            plan=plan,
+            shared=shared,
+            entries=store.entries,
+            budget=coordinator.budget,
+            population=None if population is None else population.view,
+        )
     except sqlite3.Error as error:
         raise IntegrityError(
             f"The ledger in {directory} could not be written: another process uses it, or the "
@@ -165,6 +182,47 @@ def federate(
         ) from error
     finally:
         store.close()
+
+
+def open_population(
+    place: Path, plan: Plan, *, budget: float | None, create: bool = True
+) -> Population:
+    """Open a population's ledger, or begin one with a plan's delta and neighbouring relation.
+
+    Args:
+        place: Its file or folder.
+        plan: Of a run that is to be counted in it.
+        budget: Limit on epsilon; one that differs from the recorded one is recorded. None to
+            leave it, and then the ledger must be there.
+        create: False where the ledger must be there in any case.
+
+    Raises:
+        InputError: There is none to open, or the budget is not above 0.
+        IntegrityError: It is damaged or not a population's.
+        PrivacyError: One was to begin with a run whose noise follows from a seed.
+    """
+    if create and budget is not None and not population_path(place).exists():
+        if plan.seeded_noise:
+            raise PrivacyError("A run with seeded noise cannot begin a population: it is a test.")
+        facts = plan.facts
+        return Population.create(
+            place, delta=facts.delta, relation=facts.trust.relation, budget=budget
+        )
+    population = Population(place)
+    try:
+        if budget is not None:
+            population.set_budget(budget)
+    except BaseException:
+        population.close()
+        raise
+    return population
+
+
+def _spending(population: Population, plan: Plan, store: RunStore, tuning: bool) -> PopulationRun:
+    """The run's hold on the population: a new one only for a run that has not begun."""
+    if store.entries:
+        return population.resume(store.entries)
+    return population.start(plan, tuning=tuning)
 
 
 def _open(directory: Path, *, resume: bool) -> RunStore:

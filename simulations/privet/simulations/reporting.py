@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from privet.privacy.ledger import Entry
+from privet.privacy.population import PopulationView
 from privet.privacy.report.assemble import (
     adversary_rows,
     definition,
@@ -17,6 +18,7 @@ from privet.privacy.report.assemble import (
 )
 from privet.privacy.report.document import Report
 from privet.privacy.report.html import render_html
+from privet.privacy.report.population import population_section
 from privet.privacy.report.sections import (
     CurvePoint,
     Data,
@@ -44,6 +46,7 @@ _SOURCES: dict[str, Source] = {
     "mechanism": "computed",
     "accounting": "computed",
     "accounting.composition": "declared",
+    "population": "computed",
     "egress": "computed",
     "quality": "measured",
     "data": "measured",
@@ -60,6 +63,7 @@ def build_report(
     command: str,
     curve: Sequence[CurvePoint] = (),
     curve_note: str = "",
+    population: PopulationView | None = None,
 ) -> Report:
     """A report on a run.
 
@@ -70,6 +74,7 @@ def build_report(
         command: What to type to run it again.
         curve: Quality against epsilon, from a sweep.
         curve_note: What the curve's intervals and points are, in words.
+        population: What the run is counted in, as of now.
     """
     view = LedgerView(entries=entries)
     identity = _identity(view, command)
@@ -80,6 +85,7 @@ def build_report(
         profiles=profiles(view),
         mechanism=mechanism_steps(view),
         accounting=accounting(view, identity),
+        population=None if population is None else population_section(view, population),
         egress=egress(view),
         quality=Quality(
             rows=tuple(_quality_row(row) for row in rows),

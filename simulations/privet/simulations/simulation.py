@@ -1,12 +1,13 @@
 """``privet simulate``: what does privacy cost this recommender, on this data?"""
 
 import json
+import math
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,12 +16,21 @@ from privet.models.plan import Plan
 from privet.models.popularity import Popularity
 from privet.models.spectral import Spectral
 from privet.privacy.errors import InputError, PrivetError
+from privet.privacy.population import PopulationView
 from privet.privacy.report.assemble import adversary_rows
 from privet.privacy.report.claims import Verdict
 from privet.privacy.report.spent import privacy_rows, profiles
 from privet.server.coordinator import Observer
+from privet.server.population import Population
 from privet.simulations.comparison import Row, federated_row, in_order, reference_rows
-from privet.simulations.federation import Federated, Target, federate, plan_for, write_durably
+from privet.simulations.federation import (
+    Federated,
+    Target,
+    federate,
+    open_population,
+    plan_for,
+    write_durably,
+)
 from privet.simulations.preparation import Task
 from privet.simulations.reporting import build_report, write_report
 
@@ -44,6 +54,34 @@ def resumable(run_dir: Path, how: str) -> Iterator[None]:
         raise Interrupted(f"Interrupted.{begun}") from stop
 
 
+def population_json(view: PopulationView | None) -> dict[str, Any] | None:
+    """A population in figures, for the documented JSON; None if there is none."""
+    if view is None:
+        return None
+    opening = view.opening
+    return {
+        "id": opening.id,
+        "name": opening.name,
+        "relation": str(opening.relation),
+        "delta": opening.delta,
+        "budget": finite(view.budget),
+        "spent": finite(view.spent),
+        "remaining": finite(view.remaining),
+        "privacy": [
+            {"adversary": str(g.adversary), "epsilon": g.epsilon, "delta": g.delta}
+            for g in view.guarantees
+        ],
+        "runs": len(view.runs),
+        "tuning_runs": sum(record.tuning for record in view.runs),
+        "releases": len(view.spends),
+    }
+
+
+def finite(value: float) -> float | None:
+    """An epsilon as JSON has it: null for infinity."""
+    return value if math.isfinite(value) else None
+
+
 def model_named(name: str) -> Model:
     """A model with its default hyper-parameters.
 
@@ -65,6 +103,10 @@ class Options:
         insecure_seeded_noise: Noise follows from the seed: NOT PRIVATE, for tests.
         budget: Limit on epsilon in the ledger; the target's epsilon if None.
         references: Whether to measure the reference rows as well.
+        population: Place of the ledger of a population that the run is counted in; None if it is
+            counted alone.
+        population_budget: Limit on the population's epsilon; None for the one recorded there.
+        tuning: Whether the run is for choosing among models or parameters.
         command: What to type to run it again, for the report.
     """
 
@@ -73,6 +115,9 @@ class Options:
     insecure_seeded_noise: bool = False
     budget: float | None = None
     references: bool = True
+    population: Path | None = None
+    population_budget: float | None = None
+    tuning: bool = False
     command: str = "privet simulate"
 
 
@@ -142,6 +187,7 @@ class Result:
             },
             "rows": [row.to_dict() for row in self.rows],
             "privacy": privacy_rows(adversary_rows(view), profiles(view)),
+            "population": population_json(self.federated.population),
             "verdict": self.verdict,
             "seeded_noise": plan.seeded_noise,
             "users": plan.facts.devices,
@@ -153,6 +199,37 @@ class Result:
             "plan_hash": plan.hash,
             "model_hash": self.federated.model_hash,
         }
+
+
+@contextmanager
+def counted(
+    model: Model, task: Task, options: Options, plan: Plan, *, resume: bool = False
+) -> Iterator[Population | None]:
+    """The population that a run is counted in, open; None if it is counted alone.
+
+    Raises:
+        BudgetError: A new run's whole plan does not fit; says which target would.
+        PrivetError: It cannot be opened, or the run cannot be counted in it.
+    """
+    if options.population is None:
+        if options.population_budget is not None:
+            raise InputError("--population-budget needs --population: whose budget it is.")
+        yield None
+        return
+    population = open_population(
+        options.population, plan, budget=options.population_budget, create=not resume
+    )
+    try:
+        if not resume:
+            population.require(
+                [plan],
+                plan_of=lambda epsilon: plan_for(
+                    model, task, replace(options.target, epsilon=epsilon)
+                ),
+            )
+        yield population
+    finally:
+        population.close()
 
 
 def peak_rss_mb() -> float:
@@ -187,17 +264,20 @@ def simulate(
     started = time.monotonic()
     plan = plan_for(model, task, options.target, seeded_noise=options.insecure_seeded_noise)
     watch.planned(plan)
-    federated = federate(
-        model,
-        task,
-        plan,
-        run_dir,
-        resume=resume,
-        seed=options.seed if options.insecure_seeded_noise else None,
-        budget=options.budget,
-        observer=watch.observer,
-        on_devices=watch.on_devices,
-    )
+    with counted(model, task, options, plan, resume=resume) as population:
+        federated = federate(
+            model,
+            task,
+            plan,
+            run_dir,
+            resume=resume,
+            seed=options.seed if options.insecure_seeded_noise else None,
+            budget=options.budget,
+            population=population,
+            tuning=options.tuning,
+            observer=watch.observer,
+            on_devices=watch.on_devices,
+        )
     row = federated_row(model, task, federated)
     watch.on_row(row)
     references = []
@@ -212,7 +292,13 @@ def simulate(
         run_dir=run_dir,
         seconds=time.monotonic() - started,
     )
-    report = build_report(federated.entries, task, result.rows, command=options.command)
+    report = build_report(
+        federated.entries,
+        task,
+        result.rows,
+        command=options.command,
+        population=federated.population,
+    )
     write_report(report, run_dir)
     body = json.dumps(result.to_dict(), indent=2, allow_nan=False)
     write_durably(run_dir / RESULT, body.encode() + b"\n")  # last: it marks the run as finished

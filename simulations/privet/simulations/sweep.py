@@ -9,14 +9,24 @@ from typing import Any
 
 from privet.models.model import Model
 from privet.privacy.errors import BudgetError, InputError
+from privet.privacy.population import PopulationView
 from privet.privacy.report.sections import CurvePoint
+from privet.privacy.report.text import rounded_up
+from privet.server.population import Population
 from privet.server.storage import DATABASE, RunStore
 from privet.simulations.comparison import Row
 from privet.simulations.evaluation.intervals import Estimate, over_seeds
-from privet.simulations.federation import plan_for, remember, write_durably
+from privet.simulations.federation import open_population, plan_for, remember, write_durably
 from privet.simulations.preparation import Task
 from privet.simulations.reporting import build_report, interval, write_report
-from privet.simulations.simulation import RESULT, Options, Watcher, simulate
+from privet.simulations.simulation import (
+    RESULT,
+    Options,
+    Watcher,
+    counted,
+    population_json,
+    simulate,
+)
 
 SWEEP = "sweep.json"
 _METRICS = ("recall@20", "ndcg@20")
@@ -55,6 +65,7 @@ class Sweep:
         reported: The reported run's folder.
         reported_epsilon: Its target.
         directory: Of the sweep.
+        population: What all runs on its users spent, these among them; None if not counted.
     """
 
     points: tuple[Point, ...]
@@ -62,6 +73,7 @@ class Sweep:
     reported: Path
     reported_epsilon: float
     directory: Path
+    population: PopulationView | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The documented JSON of ``privet sweep --json``, and ``sweep.json``."""
@@ -69,9 +81,10 @@ class Sweep:
         return {
             "points": [point.to_dict() for point in self.points],
             "rows": [row.to_dict() for row in self.rows],
-            "note": curve_note(self.points),
+            "note": curve_note(self.points, self.population),
             "reported_run": str(self.reported),
             "interrupted_runs": aside,
+            "population": population_json(self.population),
             "run_dir": str(self.directory),
         }
 
@@ -101,12 +114,13 @@ def sweep(
     Raises:
         InputError: No epsilons or seeds, repeated ones, or a target that cannot be used.
         IntegrityError: The folder holds runs on other data or with other options.
+        BudgetError: The runs that have not begun do not fit into the population's budget.
     """
     for name, values in (("epsilon", epsilons), ("seed", seeds)):
         if not values or len(set(values)) != len(values):
             raise InputError(f"A sweep needs at least one {name}, each only once.")
-    for epsilon in epsilons:  # refuse before anything is run
-        plan_for(model, task_of(seeds[0]), replace(options.target, epsilon=epsilon))
+    asked = {(e, s): _asked(options, epsilon=e, seed=s) for e in epsilons for s in seeds}
+    _require(model, task_of, asked, directory)  # refuse before anything is run
     finite = [epsilon for epsilon in epsilons if math.isfinite(epsilon)]
     reported_epsilon = finite[-1] if finite else epsilons[-1]
     reported = _run_dir(directory, reported_epsilon, seeds[0])
@@ -116,13 +130,13 @@ def sweep(
         results = []
         for seed in seeds:
             run_dir = _run_dir(directory, epsilon, seed)
-            asked = replace(
-                options,
-                seed=seed,
+            # The population's budget is recorded by now; a run must not begin another ledger.
+            own = replace(
+                asked[epsilon, seed],
                 references=options.references and run_dir == reported,
-                target=replace(options.target, epsilon=epsilon),
+                population_budget=None,
             )
-            result = _finish(model, task_of(seed), asked, run_dir, watcher)
+            result = _finish(model, task_of(seed), own, run_dir, watcher)
             results.append(result)
             rows = result["rows"] if run_dir == reported else rows
         points.append(_point(epsilon, results))
@@ -132,7 +146,54 @@ def sweep(
         reported=reported,
         reported_epsilon=reported_epsilon,
         directory=directory,
+        population=_population(options),
     )
+
+
+def _asked(options: Options, *, epsilon: float, seed: int) -> Options:
+    return replace(options, seed=seed, target=replace(options.target, epsilon=epsilon))
+
+
+def _require(
+    model: Model,
+    task_of: Callable[[int], Task],
+    asked: Mapping[tuple[float, int], Options],
+    directory: Path,
+) -> None:
+    """Refuse targets that cannot be used, and runs that a population has no budget left for."""
+    first = next(iter(asked.values()))
+    plans = {}
+    for (epsilon, seed), own in asked.items():
+        if first.population is not None or own.seed == first.seed:
+            plans[epsilon, seed] = plan_for(
+                model, task_of(seed), own.target, seeded_noise=own.insecure_seeded_noise
+            )
+    if first.population is None:
+        if first.population_budget is not None:
+            raise InputError("--population-budget needs --population: whose budget it is.")
+        return
+    fresh = [plans[key] for key in plans if not (_run_dir(directory, *key) / DATABASE).exists()]
+    population = open_population(
+        first.population,
+        next(iter(plans.values())),
+        budget=first.population_budget,
+        create=len(fresh) == len(plans),
+    )
+    try:
+        if fresh:
+            population.require(fresh)
+    finally:
+        population.close()
+
+
+def _population(options: Options) -> PopulationView | None:
+    if options.population is None:
+        return None
+    population = Population(options.population)
+    try:
+        return population.view
+    finally:
+        population.close()
 
 
 def write_sweep(found: Sweep, task: Task, *, command: str) -> None:
@@ -147,8 +208,9 @@ def write_sweep(found: Sweep, task: Task, *, command: str) -> None:
         task,
         found.rows,
         command=command,
+        population=found.population,
         curve=curve(found.points),
-        curve_note=f"{curve_note(found.points)}. This report's ledger and privacy figures are "
+        curve_note=f"{curve_note(found.points, found.population)}. This report's ledger and privacy figures are "
         f"those of the run at epsilon {found.reported_epsilon:g}, first seed",
     )
     write_report(report, found.directory)
@@ -176,13 +238,22 @@ def curve(points: Sequence[Point]) -> list[CurvePoint]:
     return drawn
 
 
-def curve_note(points: Sequence[Point]) -> str:
+def curve_note(points: Sequence[Point], population: PopulationView | None = None) -> str:
     """What the curve's points are, for the report."""
     seeds = len(points[0].run_dirs)
     spread = f"95 % over {seeds} seeds" if seeds > 1 else "one seed, no interval"
-    return (
+    each = (
         f"on the curve, {spread}. Each point of the curve is a separate simulated run with an "
-        "epsilon of its own; in a deployment on the same users their epsilons would add up"
+        "epsilon of its own"
+    )
+    if population is None:
+        return f"{each}; in a deployment on the same users their epsilons would add up"
+    opening = population.opening
+    total = "infinite" if math.isinf(population.spent) else rounded_up(population.spent)[0]
+    return (
+        f"{each}. Population {opening.name!r} counts them together, those set aside too: "
+        f"{len(population.runs)} runs with {len(population.spends)} releases, epsilon {total} at "
+        f"delta {opening.delta:g}"
     )
 
 
@@ -197,7 +268,7 @@ def _finish(
     """The result of a run: read if it is finished, else run or resumed.
 
     A run that was interrupted while a release was open cannot repeat it within its budget. It is
-    set aside with its charges, and a new run takes its place.
+    set aside with its charges, and a new run takes its place; a population counts both.
     """
     plan = plan_for(model, task, options.target, seeded_noise=options.insecure_seeded_noise)
     begun = (run_dir / DATABASE).exists()
@@ -213,7 +284,8 @@ def _finish(
     except BudgetError:
         if not begun:
             raise
-        _set_aside(run_dir)
+        with counted(model, task, options, plan):  # a new one must fit, with what is charged
+            _set_aside(run_dir)
         result = simulate(model, task, options, run_dir, watcher=watcher)
     return result.to_dict()
 

@@ -78,6 +78,7 @@ def make_report() -> Report:
         profiles=tuple(_profile(code) for code in PROTECTED),
         mechanism=(_step("head", 3706, 0.09), _step("co-occurrence", 45_150, 0.91)),
         accounting=_accounting(),
+        population=None,
         egress=_egress(),
         quality=_quality(),
         data=_data(),

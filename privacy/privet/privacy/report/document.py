@@ -8,6 +8,7 @@ from privet.privacy.canonical import Json, canonical_bytes, parse_canonical, sha
 from privet.privacy.errors import InputError, IntegrityError
 from privet.privacy.report import checks
 from privet.privacy.report.claims import ClaimFacts, Verdict, claim_sentence, verdict
+from privet.privacy.report.population import COUNTED_ALONE, PopulationSection, counted_together
 from privet.privacy.report.records import decode, encode, mapping, require_keys
 from privet.privacy.report.sections import (
     AdversaryGuarantee,
@@ -56,6 +57,7 @@ class Report:
     profiles: tuple[Profile, ...]
     mechanism: tuple[MechanismStep, ...]
     accounting: Accounting
+    population: PopulationSection | None
     egress: Egress
     quality: Quality
     data: Data
@@ -113,7 +115,8 @@ class Report:
         """What is not protected, with what follows from the other sections."""
         open_ = () if self.verdict == "PRIVATE" else (NOTHING_PROTECTED,)
         catalogue = () if self.data.catalogue_public else (CATALOGUE_NOT_DECLARED,)
-        return (*open_, *self.definition.not_protected, *catalogue, OUTSIDE_EPSILON)
+        runs = COUNTED_ALONE if self.population is None else counted_together(self.population)
+        return (*open_, *self.definition.not_protected, *catalogue, runs, OUTSIDE_EPSILON)
 
     def source_of(self, name: str) -> Source:
         """Where a section's or a field's figures come from."""

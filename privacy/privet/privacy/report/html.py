@@ -12,6 +12,7 @@ from privet.privacy.report import charts, tables
 from privet.privacy.report.claims import ADVERSARIES, TRUST_TEXTS, guarantee
 from privet.privacy.report.document import OUTSIDE_EPSILON, SCHEMA, Report
 from privet.privacy.report.glossary import GLOSSARY
+from privet.privacy.report.population import remaining_text, together_sentence
 from privet.privacy.report.profile_chart import profile_curve
 from privet.privacy.report.sections import AdversaryGuarantee, MechanismStep, QualityRow
 from privet.privacy.report.text import (
@@ -26,6 +27,8 @@ from privet.privacy.report.text import (
 
 LEDGER_ROWS = 500
 """Ledger entries shown in the page; the canonical JSON has them all."""
+RUN_ROWS = 50
+"""Runs of a population shown in the page, the last ones."""
 
 _VERDICT_NOTES = {
     "PRIVATE": "a bound holds, as stated",
@@ -97,6 +100,9 @@ def _context(report: Report) -> dict[str, Any]:
         "row_label": charts.row_label,
         "mechanism": mechanism_table(report.mechanism),
         "entries": [_entry(entry) for entry in report.ledger.entries[:LEDGER_ROWS]],
+        "together": together_sentence(report.population) if report.population else "",
+        "remaining": remaining_text(report.population.remaining) if report.population else "",
+        "population_runs": report.population.runs[-RUN_ROWS:] if report.population else (),
         "outside_epsilon": OUTSIDE_EPSILON,
         "digest": report.digest(),
         "glossary": GLOSSARY,

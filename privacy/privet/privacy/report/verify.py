@@ -24,6 +24,11 @@ from privet.privacy.report.assemble import (
     mechanism_steps,
 )
 from privet.privacy.report.document import SCHEMA, Report
+from privet.privacy.report.population import (
+    check_membership,
+    population_section,
+    population_view,
+)
 from privet.privacy.report.spending import FOLLOWS
 from privet.privacy.report.spent import accounting, profiles
 from privet.privacy.report.text import percent_up
@@ -94,7 +99,11 @@ def verify_report(report: Report) -> tuple[Check, ...]:
         figures = (
             "adversaries, profiles, definition, mechanism, accounting and what leaves a device"
         )
-        return (*checks, Check(name="report", found=f"{figures} follow from the ledger"))
+        return (
+            *checks,
+            Check(name="report", found=f"{figures} follow from the ledger"),
+            *_population(report, view),
+        )
 
 
 def _verify_view(view: LedgerView, *, head: str, length: int) -> tuple[Check, ...]:
@@ -276,6 +285,29 @@ def _figures(report: Report, view: LedgerView) -> Iterator[tuple[str, object, ob
     for row in report.quality.rows:
         expected = max(known, default=None) if row.kind == "private" else None
         yield f"quality, epsilon of {row.name!r}", row.epsilon, expected
+
+
+def _population(report: Report, view: LedgerView) -> Iterator[Check]:
+    """What other runs on the same users spent: recomputed from their own ledger in the report."""
+    check_membership(report.population, view)
+    if report.population is None:
+        yield Check(name="population", found="none: other runs on the same users are not counted")
+        return
+    population = population_view(report.population)
+    population.check()
+    _compare("population", report.population, population_section(view, population))
+    name, delta = population.opening.name, population.opening.delta
+    yield Check(
+        name=f"population {name!r}",
+        found=f"{len(population.runs)} runs, {len(population.spends)} releases, within the budget",
+    )
+    for guarantee in population.guarantees:
+        found = "none"
+        if guarantee.epsilon is not None:
+            agreed = check_agreement(population.events(guarantee.adversary), delta)
+            accounts = ", ".join(f"{a.name} {a.epsilon:.6g}" for a in agreed)
+            found = f"{guarantee.epsilon:.6g} at delta {delta:g}, of {accounts}"
+        yield Check(name=f"population {name!r} against {guarantee.adversary}", found=found)
 
 
 def _compare(where: str, claimed: object, computed: object) -> None:

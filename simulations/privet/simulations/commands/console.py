@@ -17,6 +17,7 @@ from rich.table import Table
 from privet.models.plan import Plan
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.accounting.profile import PrivacyProfile
+from privet.privacy.population import PopulationView
 from privet.privacy.report.text import percent_up, rounded_up
 from privet.server.coordinator import Phase
 from privet.server.coordinator import Progress as RoundProgress
@@ -138,11 +139,24 @@ def print_guarantees(result: Result) -> None:
     console.print(
         f"Upload: {result.federated.plan.upload_bytes / 1e6:.3f} MB a device in the whole run"
     )
+    print_population(result.federated.population)
     console.print(f"Check it: privet verify {shlex.quote(str(result.run_dir))}", soft_wrap=True)
 
 
 def _found(profile: PrivacyProfile) -> float:
     return dict(profile.true_positive_rates)[_FALSE_ALARMS]
+
+
+def print_population(view: PopulationView | None) -> None:
+    """What all runs on the same users spent together, if anybody counts them."""
+    if view is None:
+        return
+    worst, limit = (rounded_up(value)[0] for value in (view.spent, view.budget))
+    console.print(
+        f"Population {view.opening.name}: {len(view.runs)} runs, {len(view.spends)} releases, "
+        f"epsilon {worst} of {limit} at delta {view.opening.delta:g}",
+        soft_wrap=True,
+    )
 
 
 def print_table(rows: Sequence[Row], run_dir: Path) -> None:

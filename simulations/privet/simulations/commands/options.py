@@ -51,6 +51,16 @@ Groups = Annotated[
 Colluders = Annotated[
     int, typer.Option("--colluders", help="Devices assumed to reveal their noise shares.")
 ]
+PopulationOption = Annotated[
+    Path | None,
+    typer.Option("--population", help="Ledger of all runs on these users: a file or its folder."),
+]
+PopulationBudget = Annotated[
+    float | None,
+    typer.Option(
+        "--population-budget", help="Limit on its epsilon; begins a ledger if there is none."
+    ),
+]
 UserColumn = Annotated[str, typer.Option("--user-col", help="CSV column of users.")]
 ItemColumn = Annotated[str, typer.Option("--item-col", help="CSV column of items.")]
 WeightColumn = Annotated[str, typer.Option("--weight-col", help="CSV column of strengths.")]

@@ -33,6 +33,8 @@ def simulate_command(
         float | None,
         typer.Option(help="Limit on epsilon in the ledger; default: --epsilon."),
     ] = None,
+    population: o.PopulationOption = None,
+    population_budget: o.PopulationBudget = None,
     split: o.SplitOption = None,
     validate: o.Validate = False,
     references: o.References = True,
@@ -67,6 +69,9 @@ def simulate_command(
         insecure_seeded_noise=insecure_seeded_noise,
         budget=budget,
         references=references,
+        population=population,
+        population_budget=population_budget,
+        tuning=validate,
         command=o.command_line(),
     )
     run_dir = out or o.new_run_dir(path, model)

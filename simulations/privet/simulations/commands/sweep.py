@@ -31,6 +31,8 @@ def sweep_command(
     trust: o.TrustOption = Trust.SECURE_AGGREGATION,
     groups: o.Groups = 1,
     out: o.Out = None,
+    population: o.PopulationOption = None,
+    population_budget: o.PopulationBudget = None,
     split: o.SplitOption = None,
     validate: o.Validate = False,
     references: o.References = True,
@@ -52,6 +54,9 @@ def sweep_command(
         target=Target(epsilon=wanted[0], delta=delta, trust=trust, groups=groups),
         insecure_seeded_noise=insecure_seeded_noise,
         references=references,
+        population=population,
+        population_budget=population_budget,
+        tuning=True,
         command=o.command_line(),
     )
     directory = out or o.new_run_dir(path, f"{model}-sweep")
@@ -73,7 +78,7 @@ def sweep_command(
         print_json(found.to_dict())
         return
     console.print(curve_table(found.points, width=console.width))
-    console.print(f"Here, {curve_note(found.points)}.")
+    console.print(f"Here, {curve_note(found.points, found.population)}.")
     print_table(found.rows, directory)
 
 

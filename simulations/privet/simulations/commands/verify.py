@@ -14,6 +14,7 @@ from privet.privacy.ledger import Entry, EntryKind
 from privet.privacy.report.assemble import adversary_rows
 from privet.privacy.report.document import Report
 from privet.privacy.report.html import render_html
+from privet.privacy.report.population import population_view
 from privet.privacy.report.spent import privacy_rows, profiles
 from privet.privacy.report.verify import (
     NOT_CHECKED,
@@ -23,10 +24,11 @@ from privet.privacy.report.verify import (
     verify_report,
 )
 from privet.privacy.report.view import LedgerView
+from privet.server.population import Population
 from privet.server.storage import DATABASE, RunStore
 from privet.simulations.commands import options as o
 from privet.simulations.commands.console import console, print_json
-from privet.simulations.simulation import RESULT
+from privet.simulations.simulation import RESULT, finite
 from privet.simulations.sweep import SWEEP
 
 _REPORT, _HTML, _NOISE_KEY = "report.json", "report.html", "noise.key"
@@ -34,10 +36,13 @@ _REPORT, _HTML, _NOISE_KEY = "report.json", "report.html", "noise.key"
 
 def verify_command(
     path: Annotated[Path, typer.Argument(help="A run's or sweep's folder, or a report.json.")],
+    population: o.PopulationOption = None,
     json: o.Json = False,
 ) -> None:
     """Recompute the hash chain and every epsilon, by two accountants; exit code 5 on a mismatch."""
     entries, checks = verify_path(path)
+    if population is not None:
+        checks = (*checks, _check_population(path, population))
     if json:
         view = LedgerView(entries=entries)
         print_json(
@@ -142,17 +147,21 @@ def _check_result(path: Path, report: Report, model_hash: str) -> None:
         return
     try:
         result = jsonlib.loads(path.read_bytes())
+        others = result["population"]
         found = (
             result["privacy"],
             result["upload_bytes_per_device"],
             result["model_hash"],
             result["verdict"],
+            others and (others["id"], others["spent"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{path} is cut off or malformed.") from error
     rows = privacy_rows(report.adversaries, report.profiles)
     uploads = report.egress.upload_bytes_per_device
-    if found != (rows, uploads, model_hash, report.verdict):
+    section = report.population
+    together = section and (section.population, finite(section.spent))
+    if found != (rows, uploads, model_hash, report.verdict, together):
         raise IntegrityError(f"{path} does not say what the run's report says.")
 
 
@@ -164,6 +173,26 @@ def _check_html(report: Report, directory: Path) -> Check:
     if path.read_bytes() != render_html(report).encode():
         raise IntegrityError(f"{path} is not what {_REPORT} gives: it was edited, or is older.")
     return Check(name=_HTML, found=f"is what {_REPORT} gives")
+
+
+def _check_population(path: Path, place: Path) -> Check:
+    """The population's ledger in the report is the beginning of the one that is kept."""
+    section = _read(path if path.is_file() else path / _REPORT).population
+    if section is None:
+        raise InputError("The report is on a run that is counted in no population.")
+    ledger = Population(place)
+    try:
+        view = ledger.view
+    finally:
+        ledger.close()
+    if view.entries[: section.ledger.length] != population_view(section).entries:
+        raise IntegrityError(
+            f"The population's ledger in the report is not the beginning of {ledger.path}: one of "
+            "them was rewritten or cut off."
+        )
+    since = len(view.entries) - section.ledger.length
+    found = f"begins as in the report; {since} entries since, epsilon {view.spent:.6g} now"
+    return Check(name=f"ledger of population {section.name!r}", found=found)
 
 
 def _entries(report: Report) -> tuple[Entry, ...]:
