@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -188,15 +189,22 @@ def test_a_fresh_process_refuses_without_the_ledger(tmp_path: Path) -> None:
 
 
 def test_an_older_copy_of_the_ledger_is_refused(tmp_path: Path) -> None:
+    plan, ledger = counted_plan(), tmp_path / POPULATION
     open_population(tmp_path).close()
-    copies = [shutil.copy(tmp_path / POPULATION, tmp_path / "opened.copy")]
-    plan = stopped(tmp_path)
-    with sqlite3.connect(tmp_path / POPULATION) as database:
-        assert database.execute("SELECT MAX(seq) FROM ledger").fetchone() == (3,)
-    for copy in copies:
-        shutil.copy(copy, tmp_path / POPULATION)
+    shutil.copy(ledger, tmp_path / "before the run")
+
+    def copy_and_die(at: Progress) -> None:
+        if (at.phase, at.index) == (Phase.ALLOWED, 0):
+            shutil.copy(ledger, tmp_path / "before its release")
+        die_at(Phase.ALLOWED, 1)(at)
+
+    run_in = tmp_path / "run"
+    victim = partial(run_counted, run_in, tmp_path, plan, observer=copy_and_die)
+    assert in_process(victim) == KILLED
+    for copy in ("before the run", "before its release"):
+        shutil.copy(tmp_path / copy, ledger)
         with pytest.raises(IntegrityError, match="older copy"):
-            run_counted(tmp_path / "run", tmp_path, plan, resume=True)
+            run_counted(run_in, tmp_path, plan, resume=True)
 
 
 def test_a_run_that_began_alone_cannot_join_later(tmp_path: Path) -> None:
@@ -287,7 +295,7 @@ def test_two_processes_never_overspend_together(tmp_path: Path) -> None:
     """Room for one run and a half: of four that begin together one finishes, or none does."""
     open_population(tmp_path, budget=5.5).close()
     plan = counted_plan(epsilon=4.0)
-    works = [lambda n=n: run_counted(tmp_path / f"run-{n}", tmp_path, plan) for n in range(4)]
+    works = [partial(run_counted, tmp_path / f"run-{n}", tmp_path, plan) for n in range(4)]
     codes = at_once(works)
     view = look(tmp_path)
     view.check()
@@ -303,7 +311,7 @@ def test_two_processes_never_overspend_together(tmp_path: Path) -> None:
 
 def test_many_processes_that_fit_are_all_counted(tmp_path: Path) -> None:
     plan = counted_plan()
-    works = [lambda n=n: run_counted(tmp_path / f"run-{n}", tmp_path, plan) for n in range(4)]
+    works = [partial(run_counted, tmp_path / f"run-{n}", tmp_path, plan) for n in range(4)]
     assert at_once(works) == [0, 0, 0, 0]  # whoever was first began the ledger, too
     view = look(tmp_path)
     assert len(view.runs) == 4 and len(view.spends) == 8

@@ -12,7 +12,7 @@ from privet.privacy.report.text import rounded_up
 from privet.server.population import Population
 from privet.simulations.commands import options as o
 from privet.simulations.commands.console import console, print_json, print_population
-from privet.simulations.simulation import population_json
+from privet.simulations.simulation import finite, population_json
 
 
 def budget_command(
@@ -41,7 +41,7 @@ def budget_command(
 def _summary(view: PopulationView) -> dict[str, Any]:
     figures = population_json(view) or {}
     runs = [
-        {**record.to_dict(), "releases": releases, "spent": epsilon}
+        {**record.to_dict(), "releases": releases, "spent": finite(epsilon)}
         for record, releases, epsilon in view.by_run
     ]
     return {
