@@ -5,9 +5,11 @@ The section holds that ledger as of the report, so that its figures can be recom
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from privet.privacy.accounting.accountants import check_agreement
+from privet.privacy.accounting.events import Event
 from privet.privacy.errors import IntegrityError
 from privet.privacy.ledger import Entry, check_chain
 from privet.privacy.population import PopulationView, recorded_membership
@@ -162,6 +164,23 @@ def check_membership(section: PopulationSection | None, view: LedgerView) -> Non
     opened = [r.plan_hash for r in population.runs if r.run == recorded["run"]]
     if opened != [view.plan_hash] or not counted >= Counter(view.charges):
         raise IntegrityError("The population's ledger lacks a release of this run.")
+
+
+def population_findings(population: PopulationView) -> Iterator[tuple[str, str]]:
+    """What a population's ledger says, each adversary's epsilon by two accountants that agree."""
+    name, delta = f"population {population.opening.name!r}", population.opening.delta
+    runs, releases = len(population.runs), len(population.spends)
+    yield name, f"{runs} runs, {releases} releases, within the budget"
+    agreed: dict[tuple[Event, ...], str] = {}
+    for guarantee in population.guarantees:
+        found = "none"
+        if guarantee.epsilon is not None:
+            events = population.events(guarantee.adversary)
+            if events not in agreed:
+                accounts = check_agreement(events, delta)
+                agreed[events] = ", ".join(f"{a.name} {a.epsilon:.6g}" for a in accounts)
+            found = f"{guarantee.epsilon:.6g} at delta {delta:g}, of {agreed[events]}"
+        yield f"{name} against {guarantee.adversary}", found
 
 
 def counted_together(section: PopulationSection) -> str:

@@ -9,6 +9,7 @@ from privet.privacy.accounting.accountants import claimed_epsilon
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.accounting.profile import PrivacyProfile
 from privet.privacy.ledger import closed_steps
+from privet.privacy.population import recorded_membership
 from privet.privacy.report.sections import AdversaryGuarantee, Identity
 from privet.privacy.report.spending import (
     AccountantResult,
@@ -28,9 +29,12 @@ from privet.privacy.report.spending import (
 from privet.privacy.report.view import LedgerView
 
 _COUNTED = ("every charged release of this run, repeats after an interruption included",)
+_OTHERS = "other runs on the same users, for tuning or for use: their costs add up"
+_OTHERS_COUNTED = (
+    "other runs on the same users: the section on the population adds them up, those for tuning too"
+)
 _NOT_COUNTED = (
-    "other runs on the same users: each has a ledger of its own, and their costs add up",
-    "tuning, and picking the best of several runs by their results",
+    "picking the best of several runs by their results on held-out data",
     "other uses of the same histories, by Privet or by anything else",
 )
 _ROUNDING = 1e-9
@@ -151,13 +155,14 @@ def _delta_limit(view: LedgerView) -> DeltaLimit:
 def _composition(view: LedgerView) -> Composition:
     """Every device is asked in every round, so a user may be in every release."""
     releases = len(view.charges)
+    others = _OTHERS if recorded_membership(view.entries) is None else _OTHERS_COUNTED
     return Composition(
         runs=(view.plan_hash,),
         releases=releases,
         repeats=sum(charge.attempt > 0 for charge in view.charges),
         participations=releases,
         counted=_COUNTED,
-        not_counted=_NOT_COUNTED,
+        not_counted=(others, *_NOT_COUNTED),
     )
 
 

@@ -26,6 +26,7 @@ from privet.privacy.report.assemble import (
 from privet.privacy.report.document import SCHEMA, Report
 from privet.privacy.report.population import (
     check_membership,
+    population_findings,
     population_section,
     population_view,
 )
@@ -296,18 +297,8 @@ def _population(report: Report, view: LedgerView) -> Iterator[Check]:
     population = population_view(report.population)
     population.check()
     _compare("population", report.population, population_section(view, population))
-    name, delta = population.opening.name, population.opening.delta
-    yield Check(
-        name=f"population {name!r}",
-        found=f"{len(population.runs)} runs, {len(population.spends)} releases, within the budget",
-    )
-    for guarantee in population.guarantees:
-        found = "none"
-        if guarantee.epsilon is not None:
-            agreed = check_agreement(population.events(guarantee.adversary), delta)
-            accounts = ", ".join(f"{a.name} {a.epsilon:.6g}" for a in agreed)
-            found = f"{guarantee.epsilon:.6g} at delta {delta:g}, of {accounts}"
-        yield Check(name=f"population {name!r} against {guarantee.adversary}", found=found)
+    for name, found in population_findings(population):
+        yield Check(name=name, found=found)
 
 
 def _compare(where: str, claimed: object, computed: object) -> None:
