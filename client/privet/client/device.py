@@ -116,7 +116,36 @@ def take_part(
         at most ``task.step.encoding.l2_bound``, plus (with a noise share) independent Skellam noise
         of variance ``share_variance`` in every coordinate. Nothing else of the history leaves.
     """
-    _check_task(task, gate)
+    upload, local = compute(
+        model,
+        task,
+        local,
+        cohort,
+        randomness=randomness,
+        gate=gate,
+        policy=egress_policy(task.plan),
+        add_noise_share=add_noise_share,
+    )
+    return gate.admit(upload), local
+
+
+def compute(
+    model: Model,
+    task: DeviceTask,
+    local: LocalState,
+    cohort: Cohort,
+    *,
+    randomness: Randomness,
+    gate: Gate,
+    policy: EgressPolicy,
+    add_noise_share: bool,
+) -> tuple[Upload, LocalState]:
+    """`take_part` up to the gate, for a device that masks or signs its upload before it leaves.
+
+    ``policy`` is the one that the gate must have, made from the plan by the caller. All else, what
+    is raised and what is guaranteed are as for `take_part`.
+    """
+    _check_task(task, gate, policy)
     gate.participations.claim(
         plan_hash=gate.policy.plan_hash,
         step=task.step.name,
@@ -138,7 +167,7 @@ def take_part(
     )
     if add_noise_share:
         upload = _with_noise(upload, noise_shares(task, cohort.devices, randomness))
-    return gate.admit(upload), local
+    return upload, local
 
 
 def noise_shares(
@@ -163,9 +192,9 @@ def _with_noise(upload: Upload, shares: NDArray[np.int64]) -> Upload:
     )
 
 
-def _check_task(task: DeviceTask, gate: Gate) -> None:
+def _check_task(task: DeviceTask, gate: Gate, policy: EgressPolicy) -> None:
     """Refuse a task that the users did not agree to, or that does not keep the plan's promise."""
-    policy, plan, step = egress_policy(task.plan), task.plan, task.step
+    plan, step = task.plan, task.step
     gate.agreement.check(plan_hash=policy.plan_hash, policy_hash=policy.hash)
     if gate.policy.hash != policy.hash:
         raise EgressError("The gate's policy is not the plan's. Nothing was computed or sent.")

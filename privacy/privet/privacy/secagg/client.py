@@ -8,7 +8,8 @@
 
 A message that comes out of order is refused and changes nothing; one that fails a check ends the
 round for this device, and its secrets are dropped. Nothing is kept across a restart but what
-`UnmaskRecord` keeps, so a device that restarts has dropped out.
+`UnmaskRecord` keeps, so a device that restarts has dropped out; where each message gets a process
+of its own, `Client.suspend` and `Client.resume` carry a round from one to the next.
 """
 
 from collections.abc import Iterator
@@ -52,6 +53,7 @@ from privet.privacy.secagg.server_messages import (
     UnmaskRequest,
     sharers_digest,
 )
+from privet.privacy.secagg.suspended import Suspended
 from privet.privacy.secagg.terms import Terms
 
 
@@ -142,6 +144,9 @@ class Client:
         self._stage = Stage.START
         self._held: dict[int, tuple[int, int]] = {}  # shares of seed and key, by their owner
         self._choosers: frozenset[int] = frozenset()
+        self._sharers: frozenset[int] = frozenset()
+        self._survivors: Survivors | None = None
+        self._roster_message = b""
 
     @property
     def stage(self) -> Stage:
@@ -162,7 +167,7 @@ class Client:
             PrivacyError: The roster breaks the device's terms or table.
         """
         with self._step(Stage.ROSTER, Stage.DELIVERY):
-            self._roster = open_roster(roster, self._terms)
+            self._roster, self._roster_message = open_roster(roster, self._terms), roster
             if self._advert not in self._roster.adverts:
                 raise IntegrityError("This device's keys are not in the roster as it sent them.")
             self._own = self._roster.adverts.index(self._advert)
@@ -237,6 +242,7 @@ class Client:
         """
         with self._step(Stage.UNMASK_REQUEST, Stage.DONE):
             message = UnmaskRequest.parse(request, self._roster.parameters.devices)
+            assert self._survivors is not None  # signed in the stage before
             check_request(self._roster, self._sharers, self._survivors, self._choosers, message)
             self._record.record_unmasked(self._roster.hash, self._terms.round_id)
             unsigned = Shares(
@@ -245,6 +251,55 @@ class Client:
             signature = self._identity.sign(b"shares", *unsigned.signed)
             self._forget()
             return Shares(**{**vars(unsigned), "signature": signature}).encode()
+
+    def suspend(self) -> bytes:
+        """The device's part of the round so far, **with its secrets**, for another process.
+
+        Whoever keeps it keeps it as safe as the identity key, for no longer than the round, and
+        resumes it once: two that go on from the same bytes could mask two vectors alike.
+        """
+        survivors = b"" if self._survivors is None else self._survivors.encode()
+        secrets = self._secrets
+        return Suspended(
+            stage=self._stage.name,
+            terms=self._terms.digest,
+            advert=self._advert.encode(self._terms.digest),
+            secrets=(secrets.mask_key, secrets.envelope_key, secrets.nonce, secrets.seed),
+            roster=self._roster_message,
+            survivors=survivors,
+            sharers=self._sharers,
+            choosers=self._choosers,
+            held=dict(self._held),
+        ).encode()
+
+    @classmethod
+    def resume(
+        cls, terms: Terms, identity: SigningKey, record: UnmaskRecord, state: bytes
+    ) -> "Client":
+        """Go on where `suspend` left off.
+
+        Raises:
+            InputError: Not such bytes.
+            PrivacyError: They are of other terms or of another identity.
+        """
+        found = Suspended.parse(state)
+        _, advert = Advert.parse(found.advert, terms.certified)
+        if found.terms != terms.digest or advert.identity != identity.public:
+            raise PrivacyError("A suspended round is of other terms or another device.")
+        client = cls(terms, identity, record, certificate=advert.certificate)
+        client._secrets, client._advert = _Secrets(*found.secrets), advert
+        client._stage, client._held = Stage[found.stage], dict(found.held)
+        client._sharers, client._choosers = found.sharers, found.choosers
+        if found.roster:
+            client._roster_message = found.roster
+            client._roster = open_roster(found.roster, terms)
+            client._own = client._roster.adverts.index(advert)
+            devices = client._roster.parameters.devices
+            if found.secrets[2]:
+                client._neighbours = client._chosen_by(client._own, found.secrets[2])
+            if found.survivors:
+                client._survivors = Survivors.parse(found.survivors, devices)
+        return client
 
     @contextmanager
     def _step(self, expected: Stage, following: Stage) -> Iterator[None]:
@@ -348,6 +403,7 @@ class Client:
         return sharers_digest(self._sharers, self._roster.parameters.devices)
 
     def _revealed(self) -> tuple[tuple[int, int, int], ...]:
+        assert self._survivors is not None
         active = self._survivors.active
         return tuple(
             (owner, SEED_SHARE, seed) if owner in active else (owner, KEY_SHARE, key)

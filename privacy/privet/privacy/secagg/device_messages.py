@@ -18,7 +18,7 @@ from privet.privacy.secagg.wire import Kind, Reader, check_ascending, header, u1
 
 ENVELOPE_BYTES = 2 * SHARE_BYTES + TAG_BYTES
 SEED_SHARE, KEY_SHARE = 1, 2  # of the self mask's seed, of the key-agreement secret
-_REVEALED_BYTES = 4 + 1 + SHARE_BYTES
+REVEALED_BYTES = 4 + 1 + SHARE_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +244,7 @@ class Shares:
         """Read it; each device is named once."""
         reader = Reader(data, Kind.SHARES)
         roster_hash, sender, count = reader.take(32), reader.position(devices), reader.u16()
-        reader.expect(count * _REVEALED_BYTES + SIGNATURE_BYTES)
+        reader.expect(count * REVEALED_BYTES + SIGNATURE_BYTES)
         revealed = tuple(
             (reader.position(devices), reader.take(1)[0], _share(reader)) for _ in range(count)
         )

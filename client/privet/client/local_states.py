@@ -1,0 +1,95 @@
+"""Where a device keeps the local state of a model between the steps of a plan.
+
+A step that is repeated starts from the state that it started from the first time, so that an
+attempt that failed changes nothing.
+"""
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from privet.models.model import LocalState
+from privet.models.requests import pack, unpack
+from privet.privacy.errors import InputError, IntegrityError
+
+
+class LocalStates(Protocol):
+    """A device's local state, a plan at a time."""
+
+    def before(self, plan_hash: str, step: str) -> LocalState:
+        """The state that a step starts from; empty for the first.
+
+        Raises:
+            IntegrityError: What was kept is damaged.
+        """
+
+    def keep(self, plan_hash: str, step: str, after: LocalState) -> None:
+        """Keep what a step made of it, durably if it is a real device."""
+
+
+class MemoryLocalStates:
+    """Local states that are forgotten when the process ends: for tests and simulations."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._kept: dict[str, tuple[str, LocalState, LocalState]] = {}
+
+    def before(self, plan_hash: str, step: str) -> LocalState:
+        """The state that a step starts from; see `LocalStates`."""
+        last, before, after = self._kept.get(plan_hash, ("", {}, {}))
+        return before if last == step else after
+
+    def keep(self, plan_hash: str, step: str, after: LocalState) -> None:
+        """Keep what a step made of it; see `LocalStates`."""
+        self._kept[plan_hash] = (step, self.before(plan_hash, step), after)
+
+
+class LocalStateFolder:
+    """Local states as files that only their owner can read, one a plan, replaced as a whole.
+
+    They follow from a history and are not encrypted: the folder needs the protection that the
+    history has.
+
+    Args:
+        folder: Made if it is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder."""
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def before(self, plan_hash: str, step: str) -> LocalState:
+        """The state that a step starts from; see `LocalStates`."""
+        last, arrays = self._read(plan_hash)
+        prefix = "before/" if last == step else "after/"
+        return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+
+    def keep(self, plan_hash: str, step: str, after: LocalState) -> None:
+        """Keep what a step made of it; see `LocalStates`."""
+        arrays = {f"before/{name}": a for name, a in self.before(plan_hash, step).items()}
+        arrays.update({f"after/{name}": a for name, a in after.items()})
+        path = self._path(plan_hash)
+        partial = path.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pack({"step": step}, arrays))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+    def _read(self, plan_hash: str) -> tuple[str, LocalState]:
+        path = self._path(plan_hash)
+        if not path.exists():
+            return "", {}
+        try:
+            fields, arrays = unpack(path.read_bytes())
+            return str(fields["step"]), arrays
+        except (InputError, KeyError) as error:
+            raise IntegrityError(f"The local state in {path} is damaged.") from error
+
+    def _path(self, plan_hash: str) -> Path:
+        if not plan_hash.isalnum():
+            raise InputError("Expected a plan's hash.")
+        return self._folder / f"{plan_hash}.state"

@@ -1,0 +1,19 @@
+"""What Flower reads from the environment when it is imported, set so that it reports nothing.
+
+By default it sends version, platform and a persistent identifier, asks for updates, and installs
+an app's dependencies at run time.
+"""
+
+import os
+
+ENVIRONMENT = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+def quiet_flower() -> None:
+    """Set the environment of this process; call it before anything imports ``flwr``."""
+    os.environ.update(ENVIRONMENT)

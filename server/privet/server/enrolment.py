@@ -1,0 +1,96 @@
+"""Which devices the server knows: identities that showed that they hold their keys, by node.
+
+A node's number is the transport's word. Here a device signs a challenge that was made for its node,
+so that nobody can be enrolled with another's identity, and no identity at two nodes at once.
+Enrolment is the server's own word: it is no certification, and gives nothing against a malicious
+server (A4).
+"""
+
+import os
+from collections.abc import Collection
+
+from privet.models.federation import Federation, Stage
+from privet.models.federation_policy import protocol_bytes
+from privet.models.identified import CHALLENGE_BYTES, open_hello
+from privet.models.plan import Plan
+from privet.models.requests import sign_request
+from privet.privacy.canonical import canonical_bytes
+from privet.privacy.errors import PrivacyError
+from privet.privacy.minimization.envelope import Envelope
+from privet.privacy.minimization.policy import EgressPolicy
+from privet.privacy.secagg.primitives import SigningKey
+from privet.server.courier import Attendance, Courier
+
+
+class Enrolment:
+    """The identities of connected devices.
+
+    Args:
+        federation: Its constants.
+        key: The server's.
+        allowed: Identities that may take part; anyone's whom the transport lets in, if not given.
+    """
+
+    def __init__(
+        self, federation: Federation, key: SigningKey, allowed: Collection[bytes] | None = None
+    ) -> None:
+        """Know nobody yet."""
+        self._federation, self._key = federation, key
+        self._allowed = None if allowed is None else frozenset(allowed)
+        self._identities: dict[int, bytes] = {}
+
+    def identity(self, node: int) -> bytes:
+        """The identity that is enrolled at a node."""
+        return self._identities[node]
+
+    def greet(
+        self,
+        courier: Courier,
+        plan: Plan,
+        policy: EgressPolicy,
+        *,
+        round_number: int,
+        seconds: float,
+        attendance: Attendance,
+    ) -> list[int]:
+        """Ask nodes that are connected and not enrolled who they are.
+
+        Returns:
+            All nodes that are connected and enrolled.
+        """
+        connected = set(courier.nodes())
+        for node in self._identities.keys() - connected:
+            del self._identities[node]
+        run, stage = self._federation.run, Stage.HELLO.value
+        challenges = {n: os.urandom(CHALLENGE_BYTES) for n in connected - self._identities.keys()}
+        body = canonical_bytes(plan.to_dict())
+        requests = {
+            node: Envelope(
+                stage=stage,
+                run=run,
+                round=round_number,
+                payload=sign_request(
+                    self._key,
+                    stage=stage,
+                    run=run,
+                    round_number=round_number,
+                    body=challenge + body,
+                ),
+            )
+            for node, challenge in challenges.items()
+        }
+
+        def accept(node: int, payload: bytes) -> None:
+            data = protocol_bytes(policy, stage, payload)
+            challenge = challenges[node]
+            self._enrol(node, open_hello(data, run=run, plan_hash=plan.hash, challenge=challenge))
+
+        attendance.collect(courier, Stage.HELLO, requests, seconds, accept)
+        return sorted(self._identities)
+
+    def _enrol(self, node: int, identity: bytes) -> None:
+        if self._allowed is not None and identity not in self._allowed:
+            raise PrivacyError("A device is not among those that may take part.")
+        if identity in self._identities.values():
+            raise PrivacyError("An identity is enrolled at another node that is connected.")
+        self._identities[node] = identity

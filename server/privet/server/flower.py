@@ -1,0 +1,145 @@
+"""Flower's server side: the one file that knows it.
+
+:class:`FlowerFleet` runs a step of the plan over any Flower ``Grid``: a SuperLink's, Flower's
+simulation, or one in memory. Messages are queries of our own (see
+:mod:`privet.privacy.minimization.envelope`); Flower's strategies, secure aggregation and
+differential privacy are not used.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from privet.models.federation import Federation
+from privet.privacy.errors import InputError
+from privet.privacy.minimization.envelope import MESSAGE_TYPE, RECORD, Envelope
+from privet.privacy.minimization.flower_environment import quiet_flower
+from privet.privacy.secagg.primitives import SigningKey
+from privet.server.courier import Deadlines, Reply
+from privet.server.remote_fleet import RemoteFleet
+
+if TYPE_CHECKING:
+    from flwr.app import Context, Message
+    from flwr.serverapp import Grid, ServerApp
+
+POLL_SECONDS = 0.2
+PUSHED_AT_ONCE = 64
+
+
+class GridCourier:
+    """Carries envelopes over a Grid.
+
+    Replies are matched by the identifier of the request that they answer, never by the node that
+    they claim to come from; an error reply counts as no answer.
+
+    Args:
+        grid: Of the run.
+        poll_seconds: Between two looks for replies.
+    """
+
+    def __init__(self, grid: "Grid", *, poll_seconds: float = POLL_SECONDS) -> None:
+        """Use the grid."""
+        self._grid, self._poll = grid, poll_seconds
+
+    def nodes(self) -> Sequence[int]:
+        """The nodes that are connected now."""
+        return list(self._grid.get_node_ids())
+
+    def exchange(self, requests: Mapping[int, Envelope], seconds: float) -> Iterator[Reply]:
+        """Send each node its request, and yield replies as they come; see `Courier`."""
+        deadline = time.monotonic() + seconds
+        waiting: dict[str, int] = {}
+        everyone = iter(requests)
+        while nodes := list(islice(everyone, PUSHED_AT_ONCE)):
+            messages = [_message(node, requests[node], seconds) for node in nodes]
+            for identifier, node in zip(self._grid.push_messages(messages), nodes, strict=False):
+                if identifier:
+                    waiting[identifier] = node
+        for node in requests.keys() - waiting.values():
+            yield Reply(node, None)
+        while waiting:
+            for message in self._grid.pull_messages(list(waiting)):
+                found = waiting.pop(message.metadata.reply_to_message_id, None)
+                if found is not None:
+                    yield Reply(found, _payload(message, requests[found]))
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            if waiting:
+                time.sleep(min(self._poll, left))
+
+
+def _message(node: int, request: Envelope, seconds: float) -> "Message":
+    from flwr.app import ConfigRecord, Message, RecordDict
+
+    content = RecordDict({RECORD: ConfigRecord({**request.fields})})
+    return Message(
+        content,
+        dst_node_id=node,
+        message_type=MESSAGE_TYPE,
+        ttl=seconds,
+        group_id=str(request.round),
+    )
+
+
+def _payload(message: "Message", request: Envelope) -> bytes | None:
+    """The payload of a reply to this request; None for an error and for anything else."""
+    if message.has_error() or set(message.content) != {RECORD}:
+        return None
+    try:
+        reply = Envelope.from_fields(dict(message.content.config_records[RECORD]))
+    except (InputError, KeyError):
+        return None
+    return reply.payload if reply == request.reply(reply.payload) else None
+
+
+class FlowerFleet(RemoteFleet):
+    """A fleet of devices that a Flower Grid reaches.
+
+    Args:
+        grid: Of the run.
+        federation: Constants that every device pinned.
+        key: The server's, whose public half is in the federation.
+        allowed: Identities that may take part; anyone's whom the SuperLink lets in, if not given.
+        deadlines: How long to wait for what.
+        poll_seconds: Between two looks for replies.
+    """
+
+    def __init__(
+        self,
+        grid: "Grid",
+        *,
+        federation: Federation,
+        key: SigningKey,
+        allowed: Collection[bytes] | None = None,
+        deadlines: Deadlines | None = None,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        """Know nobody yet."""
+        super().__init__(
+            GridCourier(grid, poll_seconds=poll_seconds),
+            federation=federation,
+            key=key,
+            allowed=allowed,
+            deadlines=deadlines,
+        )
+
+
+def server_app(coordinate: Callable[["Grid"], object]) -> "ServerApp":
+    """A ServerApp that runs a federation over the Grid that Flower gives it.
+
+    Args:
+        coordinate: Opens the run's store, makes a `FlowerFleet` of the Grid and runs the
+            coordinator; it can be run again after a crash and goes on where it was.
+    """
+    quiet_flower()
+    from flwr.serverapp import ServerApp
+
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: "Grid", context: "Context") -> None:
+        coordinate(grid)
+
+    return app

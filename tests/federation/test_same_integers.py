@@ -1,0 +1,93 @@
+"""One plan, one seed, any fleet: the same integers in every sum and the same model."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from flwr.app import Message
+from tests.federation.world import (
+    DEVICES,
+    SEED,
+    Recording,
+    World,
+    charged,
+    coordinate,
+    histories,
+    plan_of,
+)
+from tests.server.world import TwoSums
+
+from privet.client.device import egress_policy
+from privet.models.model import state_hash
+from privet.models.plan import Plan
+from privet.models.spectral import Spectral
+from privet.privacy.accounting.adversaries import Trust
+from privet.privacy.minimization.gate import Gate
+from privet.privacy.randomness import Randomness
+from privet.privacy.secagg.testing import STAGES as PROTOCOL_STAGES
+from privet.simulations.fleet import InProcessFleet
+from privet.simulations.memory_grid import Node
+from privet.simulations.protocol_fleet import ProtocolFleet
+
+STAGES = ("advertise", "share", "mask", "cosign", "unmask")
+
+
+def simulated(plan: Plan, model: TwoSums | Spectral) -> InProcessFleet:
+    return InProcessFleet(
+        model,
+        histories(),
+        randomness=Randomness.insecure_seeded(SEED),
+        gate=Gate(egress_policy(plan)),
+    )
+
+
+@pytest.mark.parametrize("model", [TwoSums(), Spectral()], ids=lambda model: model.name)
+@pytest.mark.parametrize("trust", list(Trust))
+def test_flower_gives_the_integers_and_the_model_of_the_simulation(
+    trust: Trust, model: TwoSums | Spectral, tmp_path: Path
+) -> None:
+    if trust not in model.trusts:
+        pytest.skip("a trust that the model does not support")
+    plan = plan_of(trust, model)
+    world = World(plan, model)
+    here, there = Recording(simulated(plan, model)), Recording(world.fleet(world.grid()))
+    first = coordinate(here, plan, model, tmp_path / "here")
+    second = coordinate(there, plan, model, tmp_path / "there")
+    assert len(here.sums) == len(plan.steps) and here.sums == there.sums
+    assert state_hash(first) == state_hash(second)
+    assert [c.terms for c in charged(tmp_path / "here")] == [
+        c.terms for c in charged(tmp_path / "there")
+    ]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_with_dropouts_flower_gives_what_the_protocol_in_memory_gives(
+    stage: str, tmp_path: Path
+) -> None:
+    plan = plan_of(Trust.SECURE_AGGREGATION, TwoSums())
+    gone, world = (2, 7), World(plan, TwoSums())
+
+    def leave(node: Node) -> Node:
+        def answer(message: Message) -> Iterable[Message]:
+            asked = message.content.config_records["privet"]["stage"]
+            return [] if asked in STAGES[STAGES.index(stage) :] else node(message)
+
+        return answer
+
+    protocol = ProtocolFleet(
+        TwoSums(),
+        histories(),
+        randomness=Randomness.insecure_seeded(SEED),
+        gate=Gate(egress_policy(plan)),
+        drops={PROTOCOL_STAGES[STAGES.index(stage)]: gone},
+        corrupt_permille=0,
+        drop_permille=300,
+    )
+    here = Recording(protocol)
+    there = Recording(world.fleet(world.grid(dict.fromkeys(gone, leave))))
+    first = coordinate(here, plan, TwoSums(), tmp_path / "here")
+    second = coordinate(there, plan, TwoSums(), tmp_path / "there")
+    assert len(here.sums) == 2
+    assert (here.sums, state_hash(first)) == (there.sums, state_hash(second))
+    left = DEVICES if stage in ("cosign", "unmask") else DEVICES - len(gone)
+    assert [charge.terms.survivors for charge in charged(tmp_path / "there")] == [left] * 2
