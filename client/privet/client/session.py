@@ -18,7 +18,7 @@ from privet.client.local_states import LocalStates, MemoryLocalStates
 from privet.models.cohort import Cohort
 from privet.models.federation import Federation, Stage
 from privet.models.federation_policy import federation_policy, protocol_message
-from privet.models.identified import CHALLENGE_BYTES, PlainUpload, sign_hello
+from privet.models.identified import CHALLENGE_BYTES, Hello, PlainUpload
 from privet.models.model import Model, state_hash
 from privet.models.plan import Plan, StepPlan
 from privet.models.requests import TaskMessage, open_request
@@ -44,7 +44,7 @@ class Device:
 
     Attributes:
         model: Whose client half runs.
-        history: A cohort of one. Never leaves.
+        history: A cohort of one. Never leaves; but the number that it gives the device is public.
         identity: The device's long-lived key.
         federation: What it pinned when its user joined.
         agreement: What its user agreed to: plans and their `federation_policy`.
@@ -146,8 +146,9 @@ class DeviceSession:
         if len(challenge) != CHALLENGE_BYTES:
             raise InputError("Expected a challenge and a plan.")
         gate = self._gate(Plan.from_dict(parse_canonical(plan)))
-        data = sign_hello(
+        data = Hello.sign(
             self._device.identity,
+            int(self._device.history.devices[0]),
             run=request.run,
             plan_hash=gate.policy.plan_hash,
             challenge=challenge,

@@ -40,12 +40,12 @@ def federation_policy(plan: Plan, federation: Federation) -> EgressPolicy:
 
     Raises:
         InputError: A step of the plan has the name of a stage.
-        PrivacyError: No graph of secure aggregation fits the plan's number of devices.
+        PrivacyError: No graph of secure aggregation fits the plan's groups.
     """
     if {step.name for step in plan.steps} & set(Stage):
         raise InputError("A step of the plan has the name of a stage of the protocol.")
     masked = plan.facts.trust is Trust.SECURE_AGGREGATION
-    fields = [_identity(plan, masked)]
+    fields = [_identity(plan, masked), _number()]
     if masked:
         fields += [_advert(federation), _envelopes(plan, federation), _statement(plan)]
     fields.append(_contribution(plan))
@@ -101,7 +101,7 @@ _PADDED = frozenset((Stage.SHARE.value, Stage.UNMASK.value))
 def most_neighbours(devices: int, federation: Federation) -> tuple[int, int]:
     """Most neighbours that a device may choose, and most that may choose it, in any roster.
 
-    Generous, for a roster may be smaller than the plan's number of devices and the number of those
+    Generous, for a roster may be smaller than the plan's groups and the number of those
     that choose a device is random, with mean k. A device with more is silent: below 2**-40.
 
     Raises:
@@ -128,6 +128,19 @@ def _identity(plan: Plan, masked: bool) -> FieldRule:
     )
 
 
+def _number() -> FieldRule:
+    return FieldRule(
+        field="number",
+        type=FieldType.UINT64,
+        shapes={Stage.HELLO.value: (1,)},
+        bits=63,
+        purpose="say which group of a round the device is in",
+        mechanism="a public number that was made when the device joined",
+        retention="until the device leaves the federation",
+        adversaries=_RECEIVERS,
+    )
+
+
 def _advert(federation: Federation) -> FieldRule:
     size = HEADER_BYTES + 32 + wire.Advert.entry_bytes(federation.certifier_key is not None)
     return _rule(
@@ -141,7 +154,7 @@ def _advert(federation: Federation) -> FieldRule:
 
 
 def _envelopes(plan: Plan, federation: Federation) -> FieldRule:
-    neighbours, _ = most_neighbours(plan.facts.devices, federation)
+    neighbours, _ = most_neighbours(plan.facts.largest_group, federation)
     fixed = HEADER_BYTES + _ADDRESS_BYTES + KEY_BYTES + SIGNATURE_BYTES
     return _rule(
         "envelopes",
@@ -194,7 +207,7 @@ def _cosignature() -> FieldRule:
 
 
 def _shares(plan: Plan, federation: Federation) -> FieldRule:
-    _, choosers = most_neighbours(plan.facts.devices, federation)
+    _, choosers = most_neighbours(plan.facts.largest_group, federation)
     fixed = HEADER_BYTES + _ADDRESS_BYTES + 2 + SIGNATURE_BYTES
     return _rule(
         "shares",

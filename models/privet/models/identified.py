@@ -13,33 +13,51 @@ from privet.privacy.secagg.primitives import KEY_BYTES, SIGNATURE_BYTES, Signing
 from privet.privacy.secagg.terms import Terms
 
 CHALLENGE_BYTES = 32
+_NUMBER_BYTES = 8
 
 
-def sign_hello(key: SigningKey, *, run: str, plan_hash: str, challenge: bytes) -> bytes:
-    """A device's identity, and a signature that shows that it holds the key, now and for this run.
+@dataclass(frozen=True, kw_only=True)
+class Hello:
+    """Who a device is.
 
-    Args:
-        key: The device's.
-        run: Name of the run.
-        plan_hash: Of the plan that its user agreed to.
-        challenge: Fresh random bytes of the server.
+    Attributes:
+        identity: Its public key.
+        number: Its public number in the federation, from 0 to 2**63 - 1: groups are dealt by it.
     """
-    return key.public + key.sign(b"hello", run.encode(), bytes.fromhex(plan_hash), challenge)
 
+    identity: bytes
+    number: int
 
-def open_hello(data: bytes, *, run: str, plan_hash: str, challenge: bytes) -> bytes:
-    """The identity that a hello shows.
+    @staticmethod
+    def sign(key: SigningKey, number: int, *, run: str, plan_hash: str, challenge: bytes) -> bytes:
+        """The message: identity, number, and a signature that shows that the device is there now.
 
-    Raises:
-        InputError: Not a hello.
-        IntegrityError: It is not an answer to this challenge, run and plan.
-    """
-    if len(data) != KEY_BYTES + SIGNATURE_BYTES:
-        raise InputError("Expected a hello, found other bytes.")
-    identity, signature = data[:KEY_BYTES], data[KEY_BYTES:]
-    parts = (run.encode(), bytes.fromhex(plan_hash), challenge)
-    verify(identity, signature, b"hello", *parts)
-    return identity
+        Args:
+            key: The device's.
+            number: The device's.
+            run: Name of the run.
+            plan_hash: Of the plan that its user agreed to.
+            challenge: Fresh random bytes of the server.
+        """
+        data = key.public + number.to_bytes(_NUMBER_BYTES, "little")
+        return data + key.sign(b"hello", data, run.encode(), bytes.fromhex(plan_hash), challenge)
+
+    @classmethod
+    def open(cls, data: bytes, *, run: str, plan_hash: str, challenge: bytes) -> "Hello":
+        """Read a message.
+
+        Raises:
+            InputError: Not a hello.
+            IntegrityError: It is not an answer to this challenge, run and plan.
+        """
+        fixed = KEY_BYTES + _NUMBER_BYTES
+        number = int.from_bytes(data[KEY_BYTES:fixed], "little")
+        if len(data) != fixed + SIGNATURE_BYTES or number >= 1 << 63:
+            raise InputError("Expected a hello, found other bytes.")
+        identity = data[:KEY_BYTES]
+        parts = (data[:fixed], run.encode(), bytes.fromhex(plan_hash), challenge)
+        verify(identity, data[fixed:], b"hello", *parts)
+        return cls(identity=identity, number=number)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -206,7 +206,7 @@ class Coordinator:
         aggregate = self._fleet.run(round_, charge)
         reached(Phase.SUMMED)
         release = self._release(step, aggregate)
-        if [group.survivors for group in aggregate.groups] != counted:
+        if not _as_charged(self._plan, aggregate, counted):
             raise PrivacyError(f"The fleet learnt other sums of {step.name!r} than were charged.")
         shared = self._model.update(step.step, shared, release, self._plan.facts)
         reached(Phase.UPDATED)
@@ -280,6 +280,14 @@ class Coordinator:
             self._randomness.stream("server", step.name),
         )
         return wrap(total.astype(np.int64) + noise)
+
+
+def _as_charged(plan: Plan, aggregate: Aggregate, charged: list[int]) -> bool:
+    """Whether the sums are those charged; under local trust all that were asked are charged."""
+    found = [group.survivors for group in aggregate.groups]
+    if plan.facts.trust is Trust.LOCAL and len(found) == len(charged) == 1:
+        return found[0] <= charged[0]
+    return found == charged
 
 
 def _a_group(step: StepPlan) -> str:

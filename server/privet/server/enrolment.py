@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 from privet.models.federation import Federation, Stage
 from privet.models.federation_policy import protocol_bytes
-from privet.models.identified import CHALLENGE_BYTES, open_hello
+from privet.models.identified import CHALLENGE_BYTES, Hello
 from privet.models.plan import Plan
 from privet.models.requests import sign_request
 from privet.privacy.canonical import canonical_bytes
@@ -37,11 +37,11 @@ class Enrolment:
         """Know nobody yet."""
         self._federation, self._key = federation, key
         self._allowed = None if allowed is None else frozenset(allowed)
-        self._identities: dict[int, bytes] = {}
+        self._devices: dict[int, Hello] = {}
 
-    def identity(self, node: int) -> bytes:
-        """The identity that is enrolled at a node."""
-        return self._identities[node]
+    def at(self, node: int) -> Hello:
+        """The device that is enrolled at a node."""
+        return self._devices[node]
 
     def greet(
         self,
@@ -59,10 +59,10 @@ class Enrolment:
             All nodes that are connected and enrolled.
         """
         connected = set(courier.nodes())
-        for node in self._identities.keys() - connected:
-            del self._identities[node]
+        for node in self._devices.keys() - connected:
+            del self._devices[node]
         run, stage = self._federation.run, Stage.HELLO.value
-        challenges = {n: os.urandom(CHALLENGE_BYTES) for n in connected - self._identities.keys()}
+        challenges = {n: os.urandom(CHALLENGE_BYTES) for n in connected - self._devices.keys()}
         body = canonical_bytes(plan.to_dict())
         requests = {
             node: Envelope(
@@ -82,15 +82,16 @@ class Enrolment:
 
         def accept(node: int, payload: bytes) -> None:
             data = protocol_bytes(policy, stage, payload)
-            challenge = challenges[node]
-            self._enrol(node, open_hello(data, run=run, plan_hash=plan.hash, challenge=challenge))
+            hello = Hello.open(data, run=run, plan_hash=plan.hash, challenge=challenges[node])
+            self._enrol(node, hello)
 
         attendance.collect(courier, Stage.HELLO, requests, seconds, accept)
-        return sorted(self._identities)
+        return sorted(self._devices)
 
-    def _enrol(self, node: int, identity: bytes) -> None:
-        if self._allowed is not None and identity not in self._allowed:
+    def _enrol(self, node: int, hello: Hello) -> None:
+        if self._allowed is not None and hello.identity not in self._allowed:
             raise PrivacyError("A device is not among those that may take part.")
-        if identity in self._identities.values():
-            raise PrivacyError("An identity is enrolled at another node that is connected.")
-        self._identities[node] = identity
+        others = self._devices.values()
+        if any(hello.identity == d.identity or hello.number == d.number for d in others):
+            raise PrivacyError("A device's identity or number is one of a node that is connected.")
+        self._devices[node] = hello

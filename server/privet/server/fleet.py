@@ -75,5 +75,7 @@ class Fleet(Protocol):
         Devices are put into the plan's groups by :func:`privet.models.groups.assign_groups`. An
         implementation calls ``charge`` exactly once, with the survivors of each group, after the
         (masked) vectors of all groups are in and before it or anyone else can learn the sum of any.
-        If ``charge`` raises, nothing of any group is learnt and the error passes through.
+        If ``charge`` raises, nothing of any group is learnt and the error passes through. Under
+        local trust each vector is a release by itself: whoever receives them one by one charges all
+        devices that are asked, before any is.
         """

@@ -6,7 +6,7 @@ A device that is late, silent or wrong in a stage has dropped out and harms nobo
 ends early only when too few are left, and then nothing is learnt.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +25,7 @@ from privet.privacy.secagg.server import PendingRelease, Server
 from privet.privacy.secagg.terms import Terms
 from privet.server.courier import Attendance, Courier, Deadlines
 from privet.server.enrolment import Enrolment
-from privet.server.fleet import GroupSum
-
-Charge = Callable[[int], None]
-"""Charges the ledger, durably, for one sum of this many survivors; see `ChargeSum`."""
+from privet.server.fleet import ChargeSum, GroupSum
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +36,7 @@ class RoundSetup:
         terms: Public constants, as every device makes them for itself.
         step: Name of the step.
         task: The body of the first request.
-        nodes: Who takes part.
+        groups: The nodes of each group.
         key: The server's.
         policy: Of the devices.
         courier: Carries the bytes.
@@ -51,7 +48,7 @@ class RoundSetup:
     terms: Terms
     step: str
     task: bytes
-    nodes: Sequence[int]
+    groups: Sequence[Sequence[int]]
     key: SigningKey
     policy: EgressPolicy
     courier: Courier
@@ -89,65 +86,88 @@ class RoundSetup:
             round_number=self.terms.round_number,
             body=self.task,
         )
-        return dict.fromkeys(self.nodes, payload)
+        return {node: payload for nodes in self.groups for node in nodes}
 
 
-def secure_round(setup: RoundSetup, charge: Charge) -> GroupSum:
-    """A round of secure aggregation.
+class _Group:
+    """One group's roster, and which of its devices is at which node."""
+
+    def __init__(self, setup: RoundSetup) -> None:
+        self.server = Server(setup.terms, setup.key)
+        self._setup = setup
+        self._homes: dict[bytes, int] = {}
+
+    def accept_advert(self, node: int, data: bytes) -> None:
+        _, advert = Advert.parse(data, self._setup.terms.certified)
+        if advert.identity != self._setup.enrolment.at(node).identity:
+            raise PrivacyError("An advert is not of the device that is enrolled at its node.")
+        self.server.accept_advert(data)
+        self._homes[advert.identity] = node
+
+    def rosters(self) -> dict[int, bytes]:
+        roster = self.server.close_adverts()
+        return dict.fromkeys(self._homes.values(), roster)
+
+    def deliveries(self) -> dict[int, bytes]:
+        return self._by_node(self.server.close_sharing())
+
+    def survivors(self) -> dict[int, bytes]:
+        message, release = self.server.close_masked(), self.server.survivors
+        return {self._homes[identity]: message for identity in release}
+
+    def requests(self, charged: PendingRelease) -> dict[int, bytes]:
+        def already_charged(pending: PendingRelease) -> None:
+            if pending != charged:
+                raise PrivacyError("The protocol would unmask another sum than the one charged.")
+
+        return self._by_node(self.server.request_shares(already_charged))
+
+    def _by_node(self, messages: dict[int, bytes]) -> dict[int, bytes]:
+        adverts = self.server.roster.adverts
+        return {self._homes[adverts[at].identity]: data for at, data in messages.items()}
+
+
+def secure_round(setup: RoundSetup, charge: ChargeSum) -> tuple[GroupSum, ...]:
+    """A round of secure aggregation, all groups at the same time.
 
     Raises:
-        PrivacyError: Too few devices are left for the noise, a quorum or the graph; nothing was
-            learnt.
+        PrivacyError: Too few devices of some group are left for the noise, a quorum or the graph;
+            nothing was learnt.
         IntegrityError: Too few shares came, or wrong ones: what was charged stays charged, and
-            the sum stays masked.
+            that group's sum stays masked.
 
     Formal Guarantees:
-        ``charge`` has returned before the first request for shares is sent, so nothing is learnt
-        uncharged, wherever the process dies.
+        ``charge`` has returned for all groups before the first request for shares is sent, so
+        nothing is learnt uncharged, wherever the process dies.
     """
-    server = Server(setup.terms, setup.key)
-    homes: dict[bytes, int] = {}
+    groups = [_Group(setup) for _ in setup.groups]
+    at = {node: group for nodes, group in zip(setup.groups, groups, strict=True) for node in nodes}
 
-    def accept_advert(node: int, data: bytes) -> None:
-        _, advert = Advert.parse(data, setup.terms.certified)
-        if advert.identity != setup.enrolment.identity(node):
-            raise PrivacyError("An advert is not of the device that is enrolled at its node.")
-        server.accept_advert(data)
-        homes[advert.identity] = node
-
-    setup.collect(Stage.ADVERTISE, setup.ask(Stage.ADVERTISE), accept_advert)
-    roster = server.close_adverts()
-    nodes = [homes[advert.identity] for advert in server.roster.adverts]
-
-    def by_node(messages: dict[int, bytes]) -> dict[int, bytes]:
-        return {nodes[position]: message for position, message in messages.items()}
+    def play(
+        stage: Stage,
+        requests: Iterable[dict[int, bytes]],
+        accept: Callable[[Server, bytes], None],
+    ) -> None:
+        together = {node: data for group in requests for node, data in group.items()}
+        setup.collect(stage, together, lambda node, data: accept(at[node].server, data))
 
     setup.collect(
-        Stage.SHARE, dict.fromkeys(nodes, roster), lambda _, data: server.accept_sharing(data)
+        Stage.ADVERTISE,
+        setup.ask(Stage.ADVERTISE),
+        lambda node, data: at[node].accept_advert(node, data),
     )
-    deliveries = by_node(server.close_sharing())
-    active = setup.collect(Stage.MASK, deliveries, lambda _, data: server.accept_masked(data))
-    survivors = server.close_masked()
-    setup.collect(
-        Stage.COSIGN,
-        dict.fromkeys(active, survivors),
-        lambda _, data: server.accept_cosignature(data),
-    )
-    charged: list[int] = []
-
-    def charge_first(pending: PendingRelease) -> None:
-        charge(len(pending.survivors))
-        charged.append(len(pending.survivors))
-
-    requests = by_node(server.request_shares(charge_first))
-    setup.collect(Stage.UNMASK, requests, lambda _, data: server.accept_shares(data))
-    found = server.finish()
-    if charged != [len(found.survivors)]:
-        raise PrivacyError("The protocol unmasked another sum than the one charged.")
-    return GroupSum(total=found.total, survivors=len(found.survivors))
+    play(Stage.SHARE, [group.rosters() for group in groups], Server.accept_sharing)
+    play(Stage.MASK, [group.deliveries() for group in groups], Server.accept_masked)
+    play(Stage.COSIGN, [group.survivors() for group in groups], Server.accept_cosignature)
+    pending = [group.server.pending_release() for group in groups]
+    charge([len(release.survivors) for release in pending])
+    requests = [group.requests(of) for group, of in zip(groups, pending, strict=True)]
+    play(Stage.UNMASK, requests, Server.accept_shares)
+    found = [group.server.finish() for group in groups]
+    return tuple(GroupSum(total=sum_.total, survivors=len(sum_.survivors)) for sum_ in found)
 
 
-def plain_round(setup: RoundSetup, trust: Trust, charge: Charge) -> GroupSum:
+def plain_round(setup: RoundSetup, trust: Trust, charge: ChargeSum) -> tuple[GroupSum, ...]:
     """A round under trust ``central`` or ``local``: one stage.
 
     Under ``local`` the server learns each vector as it comes, so the round is charged before any
@@ -157,14 +177,15 @@ def plain_round(setup: RoundSetup, trust: Trust, charge: Charge) -> GroupSum:
     Raises:
         PrivacyError: Fewer devices answered than the noise is set for.
     """
+    (nodes,) = setup.groups
     if trust is Trust.LOCAL:
-        charge(len(setup.nodes))
+        charge([len(nodes)])
     total = np.zeros(setup.terms.dimension, np.uint32)
     seen: set[bytes] = set()
 
     def accept(node: int, data: bytes) -> None:
         upload = PlainUpload.open(data, setup.terms)
-        if upload.identity != setup.enrolment.identity(node) or upload.identity in seen:
+        if upload.identity != setup.enrolment.at(node).identity or upload.identity in seen:
             raise PrivacyError("A vector is not of the device at its node, or is its second one.")
         seen.add(upload.identity)
         np.add(total, upload.vector, out=total)
@@ -176,5 +197,5 @@ def plain_round(setup: RoundSetup, trust: Trust, charge: Charge) -> GroupSum:
             f"{setup.terms.min_survivors}. The sum was not used."
         )
     if trust is not Trust.LOCAL:
-        charge(len(seen))
-    return GroupSum(total=total, survivors=len(seen))
+        charge([len(seen)])
+    return (GroupSum(total=total, survivors=len(seen)),)

@@ -5,8 +5,11 @@ import os
 import time
 from collections.abc import Collection
 
+import numpy as np
+
 from privet.models.federation import Federation
 from privet.models.federation_policy import federation_policy
+from privet.models.groups import members
 from privet.models.model import state_hash
 from privet.models.requests import TaskMessage
 from privet.privacy.accounting.adversaries import Trust
@@ -74,7 +77,7 @@ class RemoteFleet:
             ),
             step=step.name,
             task=task.encode(),
-            nodes=nodes,
+            groups=self._groups(round_, nodes),
             key=self._key,
             policy=policy,
             courier=self._courier,
@@ -83,17 +86,17 @@ class RemoteFleet:
             attendance=self.attendance,
         )
 
-        def charge_one(survivors: int) -> None:
-            charge([survivors])
-
         try:
             if plan.facts.trust is Trust.SECURE_AGGREGATION:
-                group = secure_round(setup, charge_one)
-            else:
-                group = plain_round(setup, plan.facts.trust, charge_one)
+                return Aggregate(groups=secure_round(setup, charge))
+            return Aggregate(groups=plain_round(setup, plan.facts.trust, charge))
         finally:
             _LOG.info("round of step %s: %s", step.name, self.attendance)
-        return Aggregate(groups=(group,))
+
+    def _groups(self, round_: Round, nodes: list[int]) -> list[list[int]]:
+        numbers = np.array([self._enrolment.at(node).number for node in nodes], np.int64)
+        rows = members(round_.plan, round_.step.name, round_.attempt, numbers)
+        return [[nodes[row] for row in group.tolist()] for group in rows]
 
     def _gather(self, round_: Round, policy: EgressPolicy, number: int) -> list[int]:
         """Wait for the plan's devices, and go on with fewer at the deadline."""

@@ -250,6 +250,11 @@ class Server:
         self._phase = Phase.COSIGNATURES
         return self._survivors.encode()
 
+    @property
+    def survivors(self) -> tuple[bytes, ...]:
+        """Identities of the devices in the sum, once masked vectors are closed."""
+        return self._identities()
+
     def accept_cosignature(self, data: bytes) -> None:
         """Take a survivor's signature over the survivors."""
         self._require(Phase.COSIGNATURES)
