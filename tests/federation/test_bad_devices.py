@@ -119,13 +119,11 @@ def test_a_bad_answer_is_a_dropout_and_harms_nobody_else(
     assert survivors == [len(others(stage))]
 
 
-@pytest.mark.parametrize("kind", PAYLOADS)
+@pytest.mark.parametrize("kind", sorted(PAYLOADS.keys() - {"another version of the protocol"}))
 @pytest.mark.parametrize("trust", [Trust.CENTRAL, Trust.LOCAL])
 def test_a_bad_answer_is_a_dropout_without_masks_too(
     trust: Trust, kind: str, tmp_path: Path
 ) -> None:
-    if kind == "another version of the protocol":
-        pytest.skip("there is none")
     plan = plan_of(trust, MODEL)
     sums, survivors = play(World(plan, MODEL), changing("contribute", PAYLOADS[kind]), tmp_path)
     if trust is Trust.LOCAL:

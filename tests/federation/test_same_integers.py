@@ -18,6 +18,7 @@ from tests.federation.world import (
 from tests.server.world import TwoSums
 
 from privet.client.device import egress_policy
+from privet.models.cohort import Cohort
 from privet.models.model import state_hash
 from privet.models.plan import Plan
 from privet.models.spectral import Spectral
@@ -32,22 +33,24 @@ from privet.simulations.protocol_fleet import ProtocolFleet
 STAGES = ("advertise", "share", "mask", "cosign", "unmask")
 
 
-def simulated(plan: Plan, model: TwoSums | Spectral) -> InProcessFleet:
+def simulated(
+    plan: Plan, model: TwoSums | Spectral, cohort: Cohort | None = None
+) -> InProcessFleet:
     return InProcessFleet(
         model,
-        histories(),
+        cohort or histories(),
         randomness=Randomness.insecure_seeded(SEED),
         gate=Gate(egress_policy(plan)),
     )
 
 
-@pytest.mark.parametrize("model", [TwoSums(), Spectral()], ids=lambda model: model.name)
-@pytest.mark.parametrize("trust", list(Trust))
+CASES = [(trust, m) for m in (TwoSums(), Spectral()) for trust in Trust if trust in m.trusts]
+
+
+@pytest.mark.parametrize(("trust", "model"), CASES)
 def test_flower_gives_the_integers_and_the_model_of_the_simulation(
     trust: Trust, model: TwoSums | Spectral, tmp_path: Path
 ) -> None:
-    if trust not in model.trusts:
-        pytest.skip("a trust that the model does not support")
     plan = plan_of(trust, model)
     world = World(plan, model)
     here, there = Recording(simulated(plan, model)), Recording(world.fleet(world.grid()))
@@ -58,6 +61,18 @@ def test_flower_gives_the_integers_and_the_model_of_the_simulation(
     assert [c.terms for c in charged(tmp_path / "here")] == [
         c.terms for c in charged(tmp_path / "there")
     ]
+
+
+def test_with_groups_every_group_has_the_sum_of_the_simulation(tmp_path: Path) -> None:
+    cohort = histories(2 * DEVICES)
+    plan = plan_of(Trust.SECURE_AGGREGATION, TwoSums(), cohort=cohort, groups=2)
+    world = World(plan, TwoSums(), cohort)
+    here = Recording(simulated(plan, TwoSums(), cohort))
+    there = Recording(world.fleet(world.grid()))
+    first = coordinate(here, plan, TwoSums(), tmp_path / "here")
+    second = coordinate(there, plan, TwoSums(), tmp_path / "there")
+    assert len(here.sums) == 4 and here.sums == there.sums
+    assert state_hash(first) == state_hash(second)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -52,6 +52,7 @@ def plan_of(
     seeded: bool = True,
     fewest: int = FEWEST,
     epsilon: float = 8.0,
+    groups: int = 1,
 ) -> Plan:
     cohort = cohort or histories()
     facts = PublicFacts(
@@ -61,6 +62,7 @@ def plan_of(
         delta=1e-4,
         trust=trust,
         min_survivors=fewest,
+        groups=groups,
     )
     return make_plan(model, facts, catalogue_hash="0" * 64, seeded_noise=seeded)
 
@@ -111,6 +113,10 @@ class World:
             100 + row: app_node(app, 100 + row, {"row": row}) for row in range(len(self.cohort))
         }
 
+    def restart(self, row: int) -> None:
+        """A device's process ends and begins: what it kept on its disk is left."""
+        self.sessions[row] = DeviceSession(self.devices[row])
+
     def grid(self, change: Mapping[int, Callable[[Node], Node]] | None = None) -> MemoryGrid:
         nodes = dict(self.nodes)
         for row, wrap in (change or {}).items():
@@ -131,7 +137,7 @@ class Recording:
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
         found = self.fleet.run(round_, charge)
-        self.sums.append(found.total.tobytes())
+        self.sums += [group.total.tobytes() for group in found.groups]
         return found
 
 
