@@ -377,7 +377,7 @@ def test_a_sabotaged_skellam_accountant_is_caught(
 
 
 def test_a_bound_that_is_too_loose_is_not_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = accountants.skellam_epsilon
+    honest = skellam_epsilon
     monkeypatch.setattr(accountants, "skellam_epsilon", lambda events, d: 2 * honest(events, d))
     renyi_bound, loose, _ = check_agreement(skellams(1, 3, scale=1e6), 1e-6)
     assert loose.epsilon > renyi_bound.epsilon
