@@ -365,6 +365,7 @@ def test_a_sabotaged_gaussian_accountant_is_caught(
         ("curve_epsilon", 2.0),
         ("skellam_epsilon", 0.5),
         ("skellam_epsilon", 0.75),
+        ("skellam_epsilon", 0.97),
     ],
 )
 def test_a_sabotaged_skellam_accountant_is_caught(

@@ -4,6 +4,8 @@ import math
 
 import mpmath
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from privet.privacy.accounting.accountants import (
     check_agreement,
@@ -15,6 +17,7 @@ from privet.privacy.accounting.adversaries import Adversary, ReleaseTerms, Trust
 from privet.privacy.accounting.events import RepeatedEvent, SkellamEvent
 from privet.privacy.accounting.skellam import (
     delta_with_slack,
+    gaussian_floor,
     sampler_slack,
     skellam_delta,
     skellam_epsilon,
@@ -140,3 +143,19 @@ def test_epsilon_and_delta_with_slack_are_inverse() -> None:
 def test_the_slack_is_tiny_where_integers_are_fine() -> None:
     fine = event(variance=(5 * 26_135) ** 2, dimension=65_536)
     assert total_variation_to_gaussian(fine) < 1e-8
+
+
+@given(
+    st.floats(0.5, 1e6), st.floats(1e-2, 1e3), st.integers(1, 10**5), st.integers(1, 2000),
+    st.floats(1e-10, 0.1),
+)  # fmt: skip
+def test_no_bound_is_below_gaussian_noise_of_the_same_variance(
+    l2: float, noise: float, dimension: int, times: int, delta: float
+) -> None:
+    l1 = min(math.sqrt(dimension) * l2, l2 * l2 + l2)
+    one = event(
+        l2_sensitivity=l2, l1_sensitivity=l1, variance=(noise * l2) ** 2, dimension=dimension
+    )
+    events = [RepeatedEvent(event=one, times=times)]
+    floor = gaussian_floor(events, delta)
+    assert all(account.epsilon >= floor * (1 - 1e-9) for account in own_accounts(events, delta))

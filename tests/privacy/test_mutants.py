@@ -62,6 +62,7 @@ from privet.privacy.minimization import gate as gates
 from privet.privacy.minimization.gate import Admitted, Gate, Upload
 from privet.privacy.minimization.policy import EgressPolicy
 from privet.privacy.randomness import Randomness, WordStream
+from privet.privacy.report import view
 from privet.server import coordinator, storage
 from privet.server.coordinator import Coordinator, Phase, Progress
 from privet.simulations import federation
@@ -209,11 +210,14 @@ def seeded_noise_guarantees_nothing(_: Path) -> None:
     entries = tuple(
         test_ledger.build(
             [
-                (
-                    EntryKind.CHARGE,
-                    Charge(step=s.name, attempt=0, terms=s.terms).to_dict(),
-                )
-                for s in plan.steps
+                (EntryKind.PLAN, {"plan": plan.to_dict(), "plan_hash": plan.hash}),
+                *(
+                    (
+                        EntryKind.CHARGE,
+                        Charge(step=s.name, attempt=0, terms=s.terms).to_dict(),
+                    )
+                    for s in plan.steps
+                ),
             ]
         )
     )
@@ -410,7 +414,7 @@ def open_admission(patch: Patch) -> None:
 def seeded_is_private(patch: Patch) -> None:
     honest = guarantees
     patch.setattr(
-        federation,
+        view,
         "guarantees",
         lambda terms, delta, *, private: honest(terms, delta, private=True),
     )

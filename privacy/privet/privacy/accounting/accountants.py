@@ -46,6 +46,7 @@ from privet.privacy.accounting.renyi import (
 from privet.privacy.accounting.second import second_opinion
 from privet.privacy.accounting.skellam import (
     delta_with_slack,
+    gaussian_floor,
     sampler_slack,
     skellam_delta,
     skellam_epsilon,
@@ -226,7 +227,8 @@ def check_agreement(events: Sequence[Event], delta: float) -> tuple[Account, ...
 
     For Gaussian releases the second must be within 2 % (its discretisation) above ours; for
     Skellam releases it must equal our Renyi bound to 1e-6, which must be within 15 % of what we
-    claim. Poisson sampling's loss distributions must be
+    claim, and that no smaller than Gaussian noise of the same variances gives. Poisson sampling's
+    loss distributions must be
     within 2 % of our own estimate and not above the Renyi bound. For the others its Renyi bound must be no smaller than what we claim and
     close to our own Renyi bound, which has integer orders only.
 
@@ -251,7 +253,9 @@ def _agree(counts: dict[BasicEvent, int], own: Sequence[Account], second: Accoun
     if any(isinstance(event, SkellamEvent) for event in counts):
         close = abs(second.epsilon - reference) <= 1e-6 * max(1.0, reference)
         # The other bound may be far above: its slack uses up delta as releases add up.
-        return close and reference <= 1.15 * min(finite) + 0.05
+        close = close and reference <= 1.15 * min(finite) + 0.05
+        released = [RepeatedEvent(event=event, times=times) for event, times in counts.items()]
+        return close and min(finite) >= gaussian_floor(released, second.delta) * (1 - 1e-6)
     if any(isinstance(event, PoissonGaussianEvent) for event in counts):
         losses = [a for a in own if a.name == "dp-accounting PLD" and math.isfinite(a.epsilon)]
         if not losses:  # too much loss for a grid: what is claimed is ours, and may be looser

@@ -75,6 +75,28 @@ def _mu_and_slack(events: Sequence[Event]) -> tuple[float, float]:
     return math.sqrt(math.fsum(squared)), math.fsum(slack)
 
 
+def gaussian_floor(events: Sequence[Event], delta: float) -> float:
+    """Epsilon of Gaussian noise of the same variances: no bound on Skellam noise may be below it.
+
+    The Renyi bound of a Skellam is that of the Gaussian and a tail, and its conversion is an upper
+    bound; the stand-in has less variance and a slack on top. Kinds other than Gaussian, matrix and
+    Skellam count as nothing.
+    """
+    squared = []
+    for event, times in counted(events).items():
+        match event:
+            case GaussianEvent():
+                squared.append(times / event.noise_multiplier / event.noise_multiplier)
+            case MatrixEvent():
+                squared.append(times / event.gaussian.noise_multiplier**2)
+            case SkellamEvent():
+                distance = event.l2_sensitivity
+                squared.append(times * distance * (distance / event.variance))
+            case _:
+                pass
+    return gaussian_epsilon(math.sqrt(math.fsum(squared)), delta)
+
+
 def skellam_settings(events: Sequence[Event]) -> Mapping[str, float]:
     """What the Gaussian stand-in is set to, and the total variation that it is charged."""
     return {
