@@ -104,7 +104,7 @@ def test_other_files_and_later_versions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no header"):
         read(path)
     _archive(path, {"format": "privet-dataset", "version": VERSION + 1})
-    with pytest.raises(InputError, match=f"version {VERSION + 1}"):
+    with pytest.raises(InputError, match="another version"):
         read(path)
     _archive(path, {"format": "privet-dataset", "version": VERSION})
     with pytest.raises(InputError, match="do not fit"):
