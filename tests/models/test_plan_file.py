@@ -37,6 +37,13 @@ def spectral(epsilon: float = 2.0) -> Plan:
 PLANS = [
     spectral(),
     spectral(math.inf),
+    make_plan(
+        Popularity(),
+        PublicFacts(
+            devices=300, items=40, epsilon=2.0, delta=1e-5, trust=Trust.SECURE_AGGREGATION, groups=3
+        ),
+        catalogue_hash="0" * 64,
+    ),
     *(plan_of(trust, epsilon=epsilon) for trust in Trust for epsilon in (0.01, 8.0, math.inf)),
 ]
 
@@ -124,6 +131,7 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Body], object], type[PrivetError], str
     "another sign": (_set(*STEP, "terms", "nonnegative", False), IntegrityError, "sign"),
     "other survivors": (_set(*STEP, "terms", "survivors", 3000), IntegrityError, "survivors"),
     "other colluders": (_set(*STEP, "terms", "colluders", 0), IntegrityError, "colluders"),
+    "other groups": (_set(*STEP, "terms", "groups", 2), IntegrityError, "groups"),
     "no noise": (_set(*STEP, "terms", "share_variance", 0.0), IntegrityError, "noise"),
     "negative noise": (_set(*STEP, "terms", "share_variance", -1.0), InputError, "ranges"),
     "infinite noise": (

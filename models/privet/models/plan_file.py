@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, cast
 
-from privet.models.plan import PLAN_VERSION, Plan, StepPlan
+from privet.models.plan import PLAN_VERSION, Plan, PublicFacts, StepPlan
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.canonical import INFINITY, parse_canonical
 from privet.privacy.errors import InputError, IntegrityError
@@ -94,12 +94,16 @@ def _relations(plan: Plan, step: StepPlan) -> Iterator[tuple[str, bool]]:
     yield "dimension", encoding.dimension == step.step.dimension == terms.dimension
     yield "clip norm", encoding.l2_clip_norm == step.step.l2_clip_norm
     yield "devices", encoding.devices == facts.devices
-    yield "trust", terms.trust is facts.trust
     yield "bounds", (terms.l2_bound, terms.l1_bound) == (encoding.l2_bound, encoding.l1_bound)
     yield "sign", terms.nonnegative == step.step.nonnegative
     yield "survivors", terms.survivors == facts.min_survivors
-    yield "colluders", terms.colluders == facts.colluders
+    for name in sorted(_names(facts) & _names(terms)):  # a field of both is one fact
+        yield name, getattr(terms, name) == getattr(facts, name)
     yield "noise", _noise_fits(terms, private=math.isfinite(facts.epsilon))
+
+
+def _names(record: PublicFacts | ReleaseTerms) -> set[str]:
+    return {field.name for field in fields(record)}
 
 
 def _noise_fits(terms: ReleaseTerms, *, private: bool) -> bool:
