@@ -96,7 +96,7 @@ def check_text(target: Target, text: str) -> None:
 HOSTILE_VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2, 1 << 31, 1 << 32, (1 << 63) + 1, -(1 << 70), 10**400, 0.5, -0.0,
     1e308, -1e-320, float("inf"), float("nan"), "", "0", "A1", "central", "skellam", CANARY,
-    CANARY_NUMBER, "\ud800", "a" * 400, "0" * 64, [], {}, [[]], {"": {}}, [CANARY],
+    CANARY_NUMBER, "\ud800", "a" * 400, "0" * 64, "[" * 5000, [], {}, [[]], {"": {}}, [CANARY],
     {CANARY: CANARY_NUMBER}, {"text": "infinity", "value": None},
 )  # fmt: skip
 

@@ -32,6 +32,7 @@ from privet.privacy.canonical import canonical_bytes, parse_canonical
 from privet.privacy.errors import InputError
 from privet.privacy.ledger import Entry, EntryKind, charges, closed_steps, next_entry
 from privet.privacy.minimization.egress_log import EgressLedger
+from privet.privacy.minimization.envelope import Envelope
 from privet.privacy.minimization.merkle import Receipt
 from privet.privacy.minimization.messages import decode_message, encode_message
 from privet.privacy.minimization.policy import EgressPolicy
@@ -216,6 +217,19 @@ def bomb() -> bytes:
     return buffer.getvalue()
 
 
+ENVELOPE = canonical_bytes({"stage": "masked", "run": "r", "round": 3, "payload": "text"})
+
+
+def _envelope(data: bytes) -> None:
+    """A message's record, as Flower gives it: fields of some types, the payload bytes."""
+    body: Any = parse_canonical(data)
+    if not isinstance(body, dict):
+        raise InputError("no record")
+    if isinstance(body.get("payload"), str):
+        body["payload"] = body["payload"].encode("utf-8", "replace")
+    Envelope.from_fields(body)
+
+
 def _receipt(data: bytes) -> None:
     Receipt.from_dict(parse_canonical(data)).check(b"message", bytes(32))
 
@@ -254,6 +268,7 @@ def targets() -> dict[str, Target]:
                seeds=(EVERY_KIND.to_toml().encode(),), may_quote=True),
         Target(name="egress message", read=lambda d: decode_message(EVERY_KIND, d),
                seeds=(encode_message(EVERY_KIND, message()),)),
+        Target(name="envelope", read=_envelope, seeds=(ENVELOPE,), json=True),
         Target(name="plan", read=_plan, seeds=_plans(), json=True, may_quote=True),
         Target(name="event", read=_event, seeds=(canonical_bytes(event_to_dict(gaussian)),),
                json=True, slow=True),

@@ -26,7 +26,7 @@ def test_what_is_valid_is_read(name: str) -> None:
 def test_changed_input_is_read_or_refused_with_a_documented_error(name: str) -> None:
     target = targets()[name]
 
-    @settings(max_examples=25 if target.slow else 120, deadline=None, database=None)
+    @settings(max_examples=15 if target.slow else 80, deadline=None, database=None)
     @given(st.integers(0, 2**32 - 1))
     def changed(seed: int) -> None:
         rng = random.Random(seed)
@@ -42,7 +42,7 @@ def test_changed_input_is_read_or_refused_with_a_documented_error(name: str) -> 
 def test_random_bytes_are_refused(name: str) -> None:
     target = targets()[name]
 
-    @settings(max_examples=15 if target.slow else 50, deadline=None, database=None)
+    @settings(max_examples=8 if target.slow else 30, deadline=None, database=None)
     @given(st.binary(max_size=200))
     def random_bytes(data: bytes) -> None:
         check(target, data)
@@ -61,7 +61,7 @@ HOSTILE = {
     "half a surrogate pair": b'["\\ud800"]',
     "a key twice": b'{"a":1,"a":2}',
     "long keys": b'{"' + b"k" * 100_000 + b'":[' + b"0," * 20_000 + b"0]}",
-    "many numbers": b"[" + b"0," * 50_000 + b"0]",
+    "many numbers": b"[" + b"0," * 20_000 + b"0]",
     "a canary": CANARY.encode() * 100,
     "a canary in JSON": b'{"%s":"%s"}' % (CANARY.encode(), CANARY.encode()),
     "a canary in TOML": b'%s = "%s"\n' % (CANARY.encode(), CANARY.encode()),
