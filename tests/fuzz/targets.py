@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tests.fuzz.federation_targets import federation_targets
 from tests.fuzz.harness import Target
 from tests.fuzz.secagg_targets import secagg_targets
 from tests.privacy.minimization.policies import EVERY_KIND
@@ -251,6 +252,7 @@ def targets() -> dict[str, Target]:
     receipt = Receipt.of([b"one", b"message", b"three"], 1)
     found = [
         *secagg_targets(),
+        *federation_targets(),
         Target(name="canonical JSON", read=parse_canonical, seeds=(b'{"a":[1,2.5,null]}',),
                json=True),
         Target(name="run ledger", read=_ledger, seeds=(_bodies(entries),), json=True, slow=True,

@@ -55,8 +55,8 @@ class Opening:
         """
         if type(body.get("version")) is int and body["version"] != POPULATION_VERSION:
             raise InputError(
-                f"This population's ledger is of version {body['version']}; this Privet knows "
-                f"version {POPULATION_VERSION}. Use the Privet that wrote it, or a newer one."
+                "This population's ledger is of another version; this Privet knows version "
+                f"{POPULATION_VERSION}. Use the Privet that wrote it, or a newer one."
             )
         try:
             found = cls(
@@ -66,7 +66,7 @@ class Opening:
                 relation=NeighbouringRelation(body["relation"]),
             )
             check_delta(found.delta)
-        except (KeyError, TypeError, ValueError, InputError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, InputError) as error:
             raise IntegrityError("The population's opening entry is malformed.") from error
         if found.to_dict() != dict(body):
             raise IntegrityError("The population's opening entry is malformed.")
@@ -118,7 +118,7 @@ class RunRecord:
                 and found.devices >= 1
                 and type(found.tuning) is bool
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise IntegrityError("A population's run is malformed.") from error
         if not fitting:
             raise IntegrityError("A population's run is malformed.")

@@ -14,6 +14,7 @@ import json
 from privet.privacy.errors import TransportError
 
 _BUSY = {408, 425, 429}
+_LARGEST_CODE = 99_999
 
 
 class UnreachableError(TransportError):
@@ -63,5 +64,5 @@ def refusal(status: int, content: bytes) -> UnreachableError | RejectedError:
         code = json.loads(content)["code"]
     except (ValueError, TypeError, KeyError, RecursionError):
         code = 0
-    code = code if type(code) is int else 0
+    code = code if type(code) is int and 0 <= code <= _LARGEST_CODE else 0
     return RejectedError(f"The server refused (status {status}, Flower's code {code}).", code=code)

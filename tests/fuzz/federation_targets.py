@@ -1,0 +1,98 @@
+"""Readers of what comes over a network: Flower's messages on a device, tasks, suspended rounds."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from tests.fuzz.harness import Target
+from tests.privacy.secagg.world import cohort, run_until
+from tests.server.world import plan_of
+
+from privet.client.embedded.errors import refusal
+from privet.client.embedded.objects import (
+    Announcement,
+    Request,
+    make_reply,
+    read_announcement,
+    read_request,
+)
+from privet.client.embedded.wire import decode, encode
+from privet.models.requests import TaskMessage
+from privet.privacy.accounting.adversaries import Trust
+from privet.privacy.canonical import canonical_bytes, parse_canonical
+from privet.privacy.contribution import NeighbouringRelation
+from privet.privacy.errors import InputError
+from privet.privacy.minimization.envelope import MESSAGE_TYPE, Envelope
+from privet.privacy.population import Opening, RunRecord
+from privet.privacy.secagg.suspended import Suspended
+
+NODE = 7
+METADATA = {
+    "run_id": 1, "message_id": "0" * 64, "src_node_id": 1, "dst_node_id": NODE,
+    "reply_to_message_id": "", "group_id": "", "ttl": 60.0, "message_type": MESSAGE_TYPE,
+    "created_at": 1.7e9,
+}  # fmt: skip
+ENVELOPE = Envelope(stage="masked", run="a-run", round=3, payload=b"bytes")
+
+
+def _request() -> tuple[bytes, bytes]:
+    """What a server announces, and the record that a device then fetches."""
+    blank = dict.fromkeys(("src_task_id", "dst_task_id"))
+    asked = Request(metadata={**METADATA, **blank}, envelope=ENVELOPE)
+    reply = make_reply(asked, b"payload")
+    message = {"metadata": {**METADATA, "message_id": reply.message_id}}
+    listed = {"messages_list": [message], "message_object_trees": [reply.tree]}
+    record = next(c for c in reply.contents.values() if c.startswith(b"ConfigRecord"))
+    return encode("PullMessagesResponse", listed), record
+
+
+def _announced(data: bytes) -> None:
+    found = decode("PullMessagesResponse", data)
+    for message, tree in zip(found["messages_list"], found["message_object_trees"], strict=False):
+        read_announcement(message, tree, node_id=NODE)
+
+
+def _record(data: bytes) -> None:
+    """The server chooses the record and so its hash."""
+    found = hashlib.sha256(data).hexdigest()
+    read_request(Announcement(metadata=METADATA, record_id=found), data)
+
+
+def _refusal(data: bytes) -> None:
+    raise refusal(400, data)
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    body = parse_canonical(data)
+    if not isinstance(body, dict):
+        raise InputError("no object")
+    return body
+
+
+def federation_targets() -> list[Target]:
+    """All of them."""
+    announced, record = _request()
+    plan = plan_of(Trust.SECURE_AGGREGATION)
+    shared = {"popularity": np.arange(12.0), "counts": np.arange(6).reshape(2, 3)}
+    task = TaskMessage(plan=plan, step=plan.steps[0].name, attempt=0, shared=shared)
+    world = cohort(8)
+    run_until(world, "cosignature")
+    opening = Opening(
+        id="ab" * 16, name="readers", delta=1e-6, relation=NeighbouringRelation.ZERO_OUT
+    )
+    opened = RunRecord(
+        run="cd" * 16, plan_hash=plan.hash, model=plan.model, epsilon=2.0, delta=1e-6,
+        trust=Trust.SECURE_AGGREGATION, devices=10, tuning=False,
+    )  # fmt: skip
+    return [
+        Target(name="announcement", read=_announced, seeds=(announced,)),
+        Target(name="record", read=_record, seeds=(record,)),
+        Target(name="refusal", read=_refusal, seeds=(b'{"code":601,"message":"no"}',), json=True),
+        Target(name="task", read=TaskMessage.parse, seeds=(task.encode(),), may_quote=True),
+        Target(name="suspended round", read=Suspended.parse, json=True,
+               seeds=(world.clients[2].suspend(),)),
+        Target(name="population", read=lambda d: Opening.from_dict(_object(d)), json=True,
+               seeds=(canonical_bytes(opening.to_dict()),)),
+        Target(name="run of a population", read=lambda d: RunRecord.from_dict(_object(d)),
+               json=True, seeds=(canonical_bytes(opened.to_dict()),)),
+    ]  # fmt: skip
