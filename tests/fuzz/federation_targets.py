@@ -17,6 +17,7 @@ from privet.client.embedded.objects import (
     read_request,
 )
 from privet.client.embedded.wire import decode, encode
+from privet.models.model import Array
 from privet.models.requests import TaskMessage
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.canonical import canonical_bytes, parse_canonical
@@ -73,7 +74,10 @@ def federation_targets() -> list[Target]:
     """All of them."""
     announced, record = _request()
     plan = plan_of(Trust.SECURE_AGGREGATION)
-    shared = {"popularity": np.arange(12.0), "counts": np.arange(6).reshape(2, 3)}
+    shared: dict[str, Array] = {
+        "popularity": np.arange(12.0),
+        "counts": np.arange(6, dtype=np.int64).reshape(2, 3),
+    }
     task = TaskMessage(plan=plan, step=plan.steps[0].name, attempt=0, shared=shared)
     world = cohort(8)
     run_until(world, "cosignature")
