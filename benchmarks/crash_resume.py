@@ -1,8 +1,9 @@
 """Kill a simulation with SIGKILL in every phase, resume it, and look for anything uncharged.
 
 A forked process runs a two-step plan and kills itself at one moment; a fresh process, the real
-command line, resumes it. Three modes: noise from a seed and central noise with a kept key, where a repeat
-is the same release and is charged once, and real noise of devices, where it is charged again.
+command line, resumes it. Four modes: noise from a seed and central noise with a kept key, where a repeat
+is the same release and is charged once; real noise of devices, where it is charged again; and that
+with a population's ledger too, where nothing learnt may be missing.
 
 ``--quick`` kills a few times only. Prints a table and, as its last line, one JSON object.
 """
@@ -28,8 +29,9 @@ from privet.models.spectral import Spectral
 from privet.privacy.accounting.accountants import claimed_epsilon
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.errors import PrivetError
-from privet.privacy.ledger import Entry, EntryKind, charges
+from privet.privacy.ledger import Charge, Entry, EntryKind, charges
 from privet.server.coordinator import Phase, Progress
+from privet.server.population import PopulationRun
 from privet.server.storage import RunStore
 from privet.simulations import reporting, simulation
 from privet.simulations.commands.verify import verify_path
@@ -43,16 +45,20 @@ from privet.simulations.simulation import Options, Watcher, simulate
 
 EPSILON, BUDGET, SEED, USERS, ITEMS = 4.0, 40.0, 7, 600, 40
 STEPS = ("popularity", "co-occurrence")
-MODES = ("seeded", "central", "real")
+MODES = ("seeded", "central", "real", "population")
+DEVICE_NOISE = ("real", "population")
 BEFORE, OPENED, EVALUATION = "before the plan", "empty ledger", "evaluation"
 FILES = ("report.html", "report.json", "result.json")
 IN_ROUNDS = tuple(f"{step}: {phase}" for step in STEPS for phase in Phase)
-MOMENTS = (BEFORE, OPENED, *IN_ROUNDS, EVALUATION, *FILES)
+BETWEEN = tuple(f"{step}: between ledgers" for step in STEPS)
+MOMENTS = (BEFORE, OPENED, *IN_ROUNDS, *BETWEEN, EVALUATION, *FILES)
 QUICK = (
     ("seeded", f"{STEPS[1]}: {Phase.CHARGED}"),
     ("central", f"{STEPS[0]}: {Phase.SUMMED}"),
     ("real", f"{STEPS[1]}: {Phase.UPDATED}"),
     ("real", "report.json"),
+    ("population", BETWEEN[0]),
+    ("population", f"{STEPS[0]}: {Phase.SUMMED}"),
 )
 NOT_CLOSED = (Phase.CHARGED, Phase.SUMMED, Phase.UPDATED)
 
@@ -85,6 +91,11 @@ class Case:
         step, _, phase = self.moment.partition(": ")
         return step if phase in NOT_CLOSED else None
 
+    @property
+    def population(self) -> Path | None:
+        """The ledger that the run spends from too."""
+        return self.run_dir.with_suffix(".db") if self.mode == "population" else None
+
     def task(self) -> Task:
         """The devices' data."""
         return prepare(load(self.data), seed=SEED)
@@ -94,6 +105,8 @@ class Case:
         options = ["--epsilon", str(EPSILON), "--seed", str(SEED), "--no-references", "--json"]
         options += ["--trust", str(self.target.trust), "--out", str(self.run_dir)]
         options += ["--insecure-seeded-noise"] if self.mode == "seeded" else []
+        if self.population is not None:
+            options += ["--population", str(self.population), "--population-budget", str(BUDGET)]
         return [sys.executable, "-m", "privet", "simulate", str(self.data), *options, *more]
 
 
@@ -103,7 +116,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a few kills only")
     arguments = parser.parse_args()
     started = time.monotonic()
-    chosen = QUICK if arguments.quick else [(mode, at) for mode in MODES for at in MOMENTS]
+    every = [(mode, at) for mode in MODES for at in MOMENTS]
+    full = [one for one in every if one[0] == "population" or one[1] not in BETWEEN]
+    chosen = QUICK if arguments.quick else full
     with tempfile.TemporaryDirectory(prefix="privet-crash-") as folder:
         data = Path(folder) / "world.privet"
         save(synthesize(SyntheticConfig(users=USERS, items=ITEMS), seed=0).dataset, data)
@@ -123,14 +138,14 @@ def report(cases: list[Case], found: list[list[str]], *, seconds: float) -> int:
     wrong = {(case.mode, case.moment): bad for case, bad in zip(cases, found, strict=True) if bad}
     modes = [mode for mode in MODES if any(case.mode == mode for case in cases)]
     done = {(case.mode, case.moment) for case in cases}
-    print(f"{'killed at':<26}" + "".join(f"{mode:>10}" for mode in modes))
+    print(f"{'killed at':<26}" + "".join(f"{mode:>12}" for mode in modes))
     for moment in MOMENTS:
         marks = [
             "WRONG" if (mode, moment) in wrong else "ok" if (mode, moment) in done else "-"
             for mode in modes
         ]
         if set(marks) != {"-"}:
-            print(f"{moment:<26}" + "".join(f"{mark:>10}" for mark in marks))
+            print(f"{moment:<26}" + "".join(f"{mark:>12}" for mark in marks))
     for (mode, moment), bad in wrong.items():
         for reason in bad:
             print(f"WRONG: {mode}, killed at {moment!r}: {reason}")
@@ -189,11 +204,26 @@ def die_at_moment(case: Case) -> None:
             setattr(module, "write_durably", half_written)  # noqa: B010 - a test's double
     if case.moment == OPENED:
         setattr(RunStore, "append", append)  # noqa: B010 - a test's double
-    seeded = case.mode == "seeded"
+    charge = PopulationRun.charge
+
+    def charged(self: PopulationRun, one: Charge, *, repeatable: bool) -> None:
+        charge(self, one, repeatable=repeatable)
+        if case.moment in BETWEEN and one.step == step:
+            die()
+
+    setattr(PopulationRun, "charge", charged)  # noqa: B010 - a test's double
+    options = Options(
+        target=case.target,
+        seed=SEED,
+        insecure_seeded_noise=case.mode == "seeded",
+        references=False,
+        population=case.population,
+        population_budget=None if case.population is None else BUDGET,
+    )
     simulate(
         Spectral(),
         case.task(),
-        Options(target=case.target, seed=SEED, insecure_seeded_noise=seeded, references=False),
+        options,
         case.run_dir,
         watcher=Watcher(planned=planned, observer=observer, on_row=on_row),
     )
@@ -217,7 +247,7 @@ def check(case: Case, exited: int, expected: str) -> list[str]:
     before = ledger(case.run_dir)
     kept = case.run_dir / "noise.key"
     key = kept.read_bytes() if kept.exists() else None
-    refused = case.mode == "real" and case.left_open is not None
+    refused = case.mode in DEVICE_NOISE and case.left_open is not None
     wrong = []
     code, answer = resume(case)
     if refused and code != 4:
@@ -254,7 +284,7 @@ def check_finished(
     if after[: len(before)] != before:
         wrong.append("an entry that was there at the crash is gone or changed")
     charged = Counter(charge.step for charge in charges(after))
-    again = case.left_open if case.mode == "real" else None
+    again = case.left_open if case.mode in DEVICE_NOISE else None
     if charged != {step: 2 if step == again else 1 for step in STEPS}:
         wrong.append(f"charged {dict(charged)}, with {case.left_open} open at the crash")
     if case.mode == "seeded" and found != expected:
@@ -267,7 +297,18 @@ def check_finished(
         verify_path(case.run_dir)
     except PrivetError as error:
         wrong.append(f"the resumed run does not verify: {error}")
-    return wrong + check_order(after)
+    return wrong + check_order(after) + check_population(case, after)
+
+
+def check_population(case: Case, run: tuple[Entry, ...]) -> list[str]:
+    """The population has every release of the run, and one more where a kill came between."""
+    if case.population is None:
+        return []
+    entries = read_ledger(case.population)
+    counted = Counter(entry.body["step"] for entry in entries if entry.kind is EntryKind.SPEND)
+    expected = Counter(charge.step for charge in charges(run))
+    expected.update([case.moment.partition(": ")[0]] if case.moment in BETWEEN else [])
+    return [] if counted == expected else [f"the population counts {dict(counted)}"]
 
 
 def check_order(entries: tuple[Entry, ...]) -> list[str]:
@@ -299,11 +340,16 @@ def run(command: list[str]) -> tuple[int, dict[str, Any]]:
 
 
 def ledger(run_dir: Path) -> tuple[Entry, ...]:
+    """A run's entries on the disk."""
+    return read_ledger(run_dir / "run.db")
+
+
+def read_ledger(path: Path) -> tuple[Entry, ...]:
     """The entries on the disk, read without Privet's storage."""
     with tempfile.TemporaryDirectory() as folder:
-        for file in run_dir.glob("run.db*"):
+        for file in path.parent.glob(f"{path.name}*"):
             shutil.copy(file, folder)
-        database = sqlite3.connect(Path(folder) / "run.db")
+        database = sqlite3.connect(Path(folder) / path.name)
         rows = database.execute(
             "SELECT seq, kind, body, previous_hash, hash FROM ledger"
         ).fetchall()

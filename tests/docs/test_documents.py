@@ -98,18 +98,26 @@ def test_json_fields_are_those_that_are_documented(
     described = _json_of(capsys, "data", "describe", world)
     imported = _json_of(capsys, "data", "import", world, "--out", str(tmp_path / "again.privet"))
     popular = ("--model", "popularity", "--no-references")
+    counted = ("--population", str(tmp_path), "--population-budget", "5")
     printed = {
-        "privet simulate": _json_of(capsys, "simulate", world, *popular, "--out", run),
+        "privet simulate": _json_of(capsys, "simulate", world, *popular, "--out", run, *counted),
         "privet sweep": _json_of(
             capsys, "sweep", world, *popular, "--epsilons", "2", "--seeds", "1", "--out", swept
         ),
         "privet verify": _json_of(capsys, "verify", run),
+        "privet budget": _json_of(capsys, "budget", counted[1]),
         "privet doctor": _json_of(capsys, "doctor"),
         "privet data describe": described,
     }
     for name, body in printed.items():
         documented = _names(_table(_sections(CLI)[name], "JSON field"))
         assert documented == set(body), name
+    of_runs = re.search(r"one object a run: (.*)", CLI)
+    (run_of,) = printed["privet budget"]["runs"]
+    assert of_runs and set(run_of) == _names([of_runs[1]])
+    assert set(printed["privet simulate"]["population"]) == {
+        *set(printed["privet budget"]) - {"stop", "head", "length"}
+    }
     assert set(imported) == {*described, "path"}
     assert set(made) == {*described, "path", "seed"}
     assert json.loads(Path(run, "result.json").read_text()) == printed["privet simulate"]
