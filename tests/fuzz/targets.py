@@ -17,6 +17,7 @@ from tests.privacy.minimization.policies import EVERY_KIND
 from tests.privacy.minimization.test_egress_log import DATA as EGRESS_LEDGER
 from tests.privacy.minimization.test_messages import message
 from tests.privacy.report.example import make_report
+from tests.server.population_world import look, run_counted
 from tests.server.world import plan_of, run
 
 from privet.models.plan import Plan
@@ -37,7 +38,9 @@ from privet.privacy.minimization.envelope import Envelope
 from privet.privacy.minimization.merkle import Receipt
 from privet.privacy.minimization.messages import decode_message, encode_message
 from privet.privacy.minimization.policy import EgressPolicy
+from privet.privacy.population import PopulationView
 from privet.privacy.report.verify import read_report, verify_ledger
+from privet.server.population import POPULATION
 from privet.server.storage import DATABASE, RunStore
 from privet.simulations.data.load import load
 from privet.simulations.data.privet_file import save
@@ -78,6 +81,30 @@ def _ledger(data: bytes) -> None:
     entries = _chained(data)
     head = entries[-1].hash if entries else ""
     verify_ledger(tuple(entries), head=head, length=len(entries))
+
+
+@cache
+def _population() -> tuple[bytes, tuple[Entry, ...]]:
+    """The database of a population with a finished run, and its ledger."""
+    with tempfile.TemporaryDirectory(prefix="privet-fuzz-") as folder:
+        path = Path(folder)
+        run_counted(path / "run", path, plan_of(Trust.SECURE_AGGREGATION))
+        return (path / POPULATION).read_bytes(), look(path).entries
+
+
+def _population_figures(view: PopulationView) -> None:
+    view.check()
+    _ = view.guarantees, view.by_run, view.budget
+
+
+def _population_ledger(data: bytes) -> None:
+    _population_figures(PopulationView(entries=tuple(_chained(data))))
+
+
+def _population_database(data: bytes) -> None:
+    with tempfile.TemporaryDirectory(prefix="privet-fuzz-") as folder:
+        (Path(folder) / POPULATION).write_bytes(data)
+        _population_figures(look(Path(folder)))
 
 
 def _open(path: Path) -> None:
@@ -247,6 +274,7 @@ def _plans() -> tuple[bytes, ...]:
 def targets() -> dict[str, Target]:
     """By name."""
     database, entries = _run_directory()
+    population, counted = _population()
     gaussian = RepeatedEvent(event=GaussianEvent(noise_multiplier=2.0), times=3)
     sum_terms = plan_of(Trust.SECURE_AGGREGATION).steps[0].terms
     receipt = Receipt.of([b"one", b"message", b"three"], 1)
@@ -259,6 +287,10 @@ def targets() -> dict[str, Target]:
                may_quote=True),
         Target(name="run database", read=_database, seeds=(database,), slow=True),
         Target(name="run database, rows", read=_database_rows, seeds=(_rows(),), json=True,
+               slow=True),
+        Target(name="population ledger", read=_population_ledger, seeds=(_bodies(counted),),
+               json=True, slow=True, may_quote=True),
+        Target(name="population database", read=_population_database, seeds=(population,),
                slow=True),
         Target(name="checkpoint", read=_checkpoint, seeds=(_state(),), slow=True),
         Target(name="device ledger", read=EgressLedger.from_bytes, seeds=(EGRESS_LEDGER,)),

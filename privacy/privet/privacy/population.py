@@ -23,6 +23,7 @@ from privet.privacy.ledger import POPULATION_KINDS, Charge, Entry, EntryKind, ch
 POPULATION_VERSION = 1
 _ROUNDING = 1e-9  # calibration stops at a target from below; the last digits are rounding
 _BISECTIONS = 40
+_MOST_USERS = 2**53
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ class Opening:
             found = cls(
                 id=_text(body["id"]),
                 name=_text(body["name"]),
-                delta=float(body["delta"]),
+                delta=_number(body["delta"]),
                 relation=NeighbouringRelation(body["relation"]),
             )
             check_delta(found.delta)
@@ -112,10 +113,10 @@ class RunRecord:
             found = cls(**{**body, "trust": Trust(body["trust"])})
             fitting = (
                 all(map(_text, (found.run, found.plan_hash, found.model)))
-                and (found.epsilon is None or 0 < float(found.epsilon) < math.inf)
-                and 0 < float(found.delta) < 1
+                and (found.epsilon is None or 0 < _number(found.epsilon) < math.inf)
+                and 0 < _number(found.delta) < 1
                 and type(found.devices) is int
-                and found.devices >= 1
+                and 1 <= found.devices <= _MOST_USERS
                 and type(found.tuning) is bool
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -166,6 +167,8 @@ class PopulationView:
         """Id, name, delta and relation."""
         if not self.entries or self.entries[0].kind is not EntryKind.POPULATION:
             raise IntegrityError("This is no population's ledger: it does not begin with one.")
+        if not all(isinstance(entry.body, dict) for entry in self.entries):
+            raise IntegrityError("A population's ledger is malformed.")
         if any(entry.kind is EntryKind.POPULATION for entry in self.entries[1:]):
             raise IntegrityError("A population's ledger has a second beginning.")
         if any(entry.kind not in POPULATION_KINDS for entry in self.entries):
@@ -333,9 +336,9 @@ class PopulationView:
             raise IntegrityError("The population's budget is stated at another delta than its own.")
         if epsilon is None:
             return math.inf
-        if type(epsilon) not in (int, float) or not 0 < epsilon < math.inf:
+        if type(epsilon) is not float or not 0 < epsilon < math.inf:
             raise IntegrityError("The population's ledger records an impossible budget.")
-        return float(epsilon)
+        return epsilon
 
     @cached_property
     def _by_run(self) -> dict[str, tuple[ReleaseTerms, ...]]:
@@ -417,4 +420,10 @@ def _spend(entry: Entry) -> Spend:
 def _text(value: object) -> str:
     if type(value) is not str or not value:
         raise TypeError("expected text")
+    return value
+
+
+def _number(value: object) -> float:
+    if type(value) is not float:
+        raise TypeError("expected a number with a point")
     return value

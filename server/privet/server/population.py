@@ -88,7 +88,10 @@ class Population:
         path = population_path(place)
         name = (path.parent if path.name == POPULATION else path.with_suffix("")).absolute().name
         opening = Opening(
-            id=secrets.token_hex(16), name=name or "population", delta=delta, relation=relation
+            id=secrets.token_hex(16),
+            name=name or "population",
+            delta=float(delta),
+            relation=relation,
         )
         limit = _limit_body(budget, delta)
         partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
@@ -298,8 +301,8 @@ def _record(run: str, plan: Plan, tuning: bool) -> RunRecord:
         run=run,
         plan_hash=plan.hash,
         model=plan.model,
-        epsilon=facts.epsilon if math.isfinite(facts.epsilon) else None,
-        delta=facts.delta,
+        epsilon=float(facts.epsilon) if math.isfinite(facts.epsilon) else None,
+        delta=float(facts.delta),
         trust=facts.trust,
         devices=facts.devices,
         tuning=tuning,
@@ -311,7 +314,7 @@ def _limit_body(budget: float, delta: float) -> dict[str, float | None]:
         raise InputError(
             f"Expected --population-budget to be a number > 0, or inf, found {budget}."
         )
-    return {"epsilon": float(budget) if math.isfinite(budget) else None, "delta": delta}
+    return {"epsilon": float(budget) if math.isfinite(budget) else None, "delta": float(delta)}
 
 
 def _paid(view: PopulationView, spend: Spend, *, same_terms: bool) -> bool:
