@@ -27,13 +27,15 @@ from privet.simulations.fleet import InProcessFleet
 DELTA = 1e-5
 
 
-def open_population(place: Path, budget: float = 1000.0) -> Population:
+def open_population(
+    place: Path,
+    budget: float = 1000.0,
+    relation: NeighbouringRelation = NeighbouringRelation.ZERO_OUT,
+) -> Population:
     """The population there, begun if there is none."""
     if population_path(place).exists():
         return Population(place)
-    return Population.create(
-        place, delta=DELTA, relation=NeighbouringRelation.ZERO_OUT, budget=budget
-    )
+    return Population.create(place, delta=DELTA, relation=relation, budget=budget)
 
 
 def look(place: Path) -> PopulationView:
@@ -56,7 +58,7 @@ def run_counted(
     tuning: bool = False,
 ) -> None:
     """One process's life: a run that is counted in the population."""
-    population = open_population(place)
+    population = open_population(place, relation=plan.facts.trust.relation)
     store = None
     try:
         if not resume:

@@ -46,7 +46,6 @@ _SOURCES: dict[str, Source] = {
     "mechanism": "computed",
     "accounting": "computed",
     "accounting.composition": "declared",
-    "population": "computed",
     "egress": "computed",
     "quality": "measured",
     "data": "measured",
@@ -109,7 +108,7 @@ def build_report(
             "since reports are not signed yet, that the whole ledger was not rewritten."
             + (f" The curve: {curve_note}." if curve_note else ""),
         ),
-        sources=_SOURCES,
+        sources=_SOURCES if population is None else {**_SOURCES, "population": "computed"},
     )
 
 
