@@ -16,7 +16,7 @@ from privet.models.popularity import Popularity
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.encoding import wrap
 from privet.privacy.errors import EgressError, PrivacyError
-from privet.privacy.minimization.agreement import Agreement
+from privet.privacy.minimization.agreement import Agreement, Limits
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.minimization.policy import EgressPolicy
 from privet.privacy.randomness import Randomness
@@ -128,7 +128,7 @@ def test_a_repeat_beyond_what_was_agreed_gets_no_answer_and_other_steps_do() -> 
     twice = Agreement(
         plan_hashes=frozenset({PLAN.hash}),
         policy_hashes=frozenset({gate.policy.hash}),
-        max_participations=2,
+        limits=Limits(max_participations=2),
     )
     gate = Gate(egress_policy(PLAN), agreement=twice)
     ask(gate)

@@ -150,7 +150,7 @@ def compute(
         plan_hash=gate.policy.plan_hash,
         step=task.step.name,
         devices=cohort.devices,
-        limit=gate.agreement.max_participations,
+        limits=gate.agreement.limits,
     )
     contribution, local = model.contribute(task.step.step, task.shared, local, cohort, randomness)
     _check(contribution, task.step)

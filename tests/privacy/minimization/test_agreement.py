@@ -1,27 +1,18 @@
 """What a user agreed to, and how often a device may answer."""
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.privacy.minimization.policies import EVERY_KIND, rule
 
-from privet.privacy.errors import EgressError, InputError, PrivacyError
-from privet.privacy.minimization.agreement import Agreement, MemoryParticipations
+from privet.privacy.errors import EgressError, InputError
+from privet.privacy.minimization.agreement import Agreement, Limits
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.minimization.policy import EgressPolicy
 
 PLAN = EVERY_KIND.plan_hash
-
-
-def claim(
-    kept: MemoryParticipations, devices: list[int], *, step: str = "one", limit: int = 1
-) -> None:
-    numbers = np.array(devices, np.int64)
-    kept.claim(plan_hash=PLAN, step=step, devices=numbers, limit=limit)
 
 
 def test_only_the_agreed_plan_under_the_agreed_policy_is_followed() -> None:
@@ -46,51 +37,41 @@ def test_a_gate_opens_only_under_a_policy_that_the_user_agreed_to() -> None:
     Gate(wider, agreement=Agreement.to(EVERY_KIND, wider))
 
 
-@pytest.mark.parametrize("limit", [0, -1, 1.5, True, float("nan")])
-def test_a_limit_is_a_whole_number_above_0(limit: int) -> None:
-    with pytest.raises(InputError, match="at least 1"):
-        replace(Agreement.to(EVERY_KIND), max_participations=limit)
+@pytest.mark.parametrize("limit", [0, -1, 1.5, True, float("nan"), "2"])
+@pytest.mark.parametrize(
+    "name", ["max_participations", "max_total", "max_lifetime", "min_separation"]
+)
+def test_a_limit_is_a_whole_number_above_0(name: str, limit: Any) -> None:
+    with pytest.raises(InputError, match=f"{name} as a whole number of at least 1"):
+        Limits(**{name: limit})
 
 
-def test_a_repeat_beyond_the_limit_is_refused_and_counts_for_nobody() -> None:
-    kept = MemoryParticipations()
-    claim(kept, [1, 2])
-    with pytest.raises(PrivacyError, match="more often than the 1 times"):
-        claim(kept, [3, 2])
-    claim(kept, [3])
-    claim(kept, [1, 2, 3], step="two")
-    claim(kept, [1], limit=2)
+@pytest.mark.parametrize("name", ["max_participations", "min_separation"])
+def test_some_limits_cannot_be_left_out(name: str) -> None:
+    missing: Any = None
+    with pytest.raises(InputError, match=name):
+        Limits(**{name: missing})
 
 
-def test_a_device_that_is_in_a_cohort_twice_counts_twice() -> None:
-    with pytest.raises(PrivacyError):
-        claim(MemoryParticipations(), [4, 4])
-    claim(MemoryParticipations(), [4, 4], limit=2)
+LIMITS = st.builds(
+    Limits,
+    max_participations=st.integers(1, 9),
+    max_total=st.none() | st.integers(1, 9),
+    max_lifetime=st.none() | st.integers(1, 9),
+    min_separation=st.integers(1, 9),
+)
 
 
-@given(st.lists(st.lists(st.integers(0, 3), max_size=3), max_size=12), st.integers(1, 3))
-def test_no_device_is_ever_counted_beyond_the_limit(cohorts: list[list[int]], limit: int) -> None:
-    kept = MemoryParticipations()
-    passed: list[int] = []
-    for cohort in cohorts:
-        try:
-            claim(kept, cohort, limit=limit)
-        except PrivacyError:
-            assert any((passed + cohort).count(device) > limit for device in cohort)
-        else:
-            passed += cohort
-    assert all(passed.count(device) <= limit for device in passed)
-
-
-def test_threads_share_one_count() -> None:
-    kept = MemoryParticipations()
-
-    def attempt(_: int) -> bool:
-        try:
-            claim(kept, list(range(50)), limit=3)
-        except PrivacyError:
-            return False
-        return True
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(attempt, range(40))) == 3
+@given(LIMITS, LIMITS)
+def test_the_stricter_of_two_limits_allows_nothing_that_either_refuses(
+    a: Limits, b: Limits
+) -> None:
+    both = a.stricter(b)
+    assert both == b.stricter(a) == both.stricter(a)
+    for limits in (a, b):
+        assert both.max_participations <= limits.max_participations
+        assert (both.max_total or 0) <= (limits.max_total or 10)
+        assert (both.max_lifetime or 0) <= (limits.max_lifetime or 10)
+        assert both.min_separation >= limits.min_separation
+    assert a.stricter(a) == a
+    assert (both.max_total is None) == (a.max_total is b.max_total is None)

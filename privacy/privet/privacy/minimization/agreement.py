@@ -1,13 +1,12 @@
 """What a user agreed to, and how often a device may take part: checked before it computes.
 
 A server can ask for anything. A device answers only to plans that its user agreed to, under the
-policy that its user saw, and no more often for one step than agreed: each answer to the same step
-has fresh noise, and many of them averaged would have none.
+policy that its user saw, and no more often than agreed: each answer to the same step has fresh
+noise, and many of them averaged would have none.
 """
 
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
 
@@ -17,6 +16,47 @@ from numpy.typing import NDArray
 from privet.privacy.errors import EgressError, InputError, PrivacyError
 from privet.privacy.minimization.policy import EgressPolicy
 
+MAX_ROUND = 2**32 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How often a device may take part, and how far apart.
+
+    Attributes:
+        max_participations: In one step of a plan, at least 1.
+        max_total: In one plan, over all its steps, at least 1; None for no limit beyond the steps'.
+        max_lifetime: In all plans together, at least 1; None for no limit beyond the plans'.
+        min_separation: Numbers of two rounds of one series that the device takes part in differ by
+            at least this, as `privet.privacy.accounting.events.MatrixEvent.separation` assumes: a
+            device that took part in a round is left out of the next ``min_separation - 1``. At
+            least 1, so that it takes part in a round of a series once.
+
+    Raises:
+        InputError: A limit is not a whole number above 0.
+    """
+
+    max_participations: int = 1
+    max_total: int | None = None
+    max_lifetime: int | None = None
+    min_separation: int = 1
+
+    def __post_init__(self) -> None:
+        """Check every limit."""
+        for name, limit in vars(self).items():
+            optional = name in {"max_total", "max_lifetime"}
+            if not (optional and limit is None) and (type(limit) is not int or limit < 1):
+                raise InputError(f"Expected {name} as a whole number of at least 1.")
+
+    def stricter(self, other: "Limits") -> "Limits":
+        """The stricter of both in each respect: what a user agreed to and what a plan promises."""
+        return Limits(
+            max_participations=min(self.max_participations, other.max_participations),
+            max_total=_least(self.max_total, other.max_total),
+            max_lifetime=_least(self.max_lifetime, other.max_lifetime),
+            min_separation=max(self.min_separation, other.min_separation),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
@@ -25,28 +65,20 @@ class Agreement:
     Attributes:
         plan_hashes: Plans that the device may follow.
         policy_hashes: Policies under which something may leave.
-        max_participations: How often the device may answer to one step of a plan, at least 1.
-
-    Raises:
-        InputError: The limit is not a whole number above 0.
+        limits: How often the device may answer; to each step of a plan once, if not given.
     """
 
     plan_hashes: frozenset[str]
     policy_hashes: frozenset[str]
-    max_participations: int = 1
-
-    def __post_init__(self) -> None:
-        """Check the limit."""
-        if type(self.max_participations) is not int or self.max_participations < 1:
-            raise InputError("Expected max_participations as a whole number of at least 1.")
+    limits: Limits = field(default_factory=Limits)
 
     @classmethod
-    def to(cls, *policies: EgressPolicy, max_participations: int = 1) -> "Agreement":
+    def to(cls, *policies: EgressPolicy, limits: Limits | None = None) -> "Agreement":
         """Agreement to these policies and the plans that they are of."""
         return cls(
             plan_hashes=frozenset(p.plan_hash for p in policies if p.plan_hash),
             policy_hashes=frozenset(p.hash for p in policies),
-            max_participations=max_participations,
+            limits=limits or Limits(),
         )
 
     def check(self, *, plan_hash: str, policy_hash: str) -> None:
@@ -64,21 +96,34 @@ class Agreement:
 class Participations(Protocol):
     """How often each device took part, kept on the device.
 
-    An implementation on a real device is durable: it has written the count before it returns, so
-    that a restart cannot answer twice.
+    An implementation on a real device is durable: the claim is on disk before `claim` returns, so
+    that neither a crash nor a restart lets it answer twice.
     """
 
-    def claim(self, *, plan_hash: str, step: str, devices: NDArray[np.int64], limit: int) -> None:
-        """Count one more participation of every device, or of none.
+    def claim(
+        self,
+        *,
+        plan_hash: str,
+        step: str,
+        devices: NDArray[np.int64],
+        limits: Limits,
+        series: str | None = None,
+        round_number: int = 0,
+    ) -> None:
+        """Count one more participation of every device, or of none. It is never given back.
 
         Args:
             plan_hash: Of the plan.
             step: Of the plan.
             devices: Public numbers of the devices of a cohort; one that appears twice counts twice.
-            limit: Most that one device may have.
+            limits: What each device may have.
+            series: Name, within the plan, of the series of rounds that this one is of, between
+                which `Limits.min_separation` holds; None if it is of none.
+            round_number: In the series, from 0 to 2**32 - 1; in any order.
 
         Raises:
-            PrivacyError: It would be one too many for some device; nothing was counted.
+            PrivacyError: It would be beyond the limits for some device; nothing was counted.
+            InputError: Not a round's number.
         """
 
 
@@ -87,21 +132,83 @@ class MemoryParticipations:
 
     def __init__(self) -> None:
         """Nobody took part yet."""
-        self._counts: dict[tuple[str, str], Counter[int]] = {}
+        self._counts: dict[str, dict[str, Counter[int]]] = {}  # plan, step, device
+        self._rounds: dict[tuple[str, str], dict[int, list[int]]] = {}
         self._lock = Lock()
 
-    def claim(self, *, plan_hash: str, step: str, devices: NDArray[np.int64], limit: int) -> None:
+    def claim(
+        self,
+        *,
+        plan_hash: str,
+        step: str,
+        devices: NDArray[np.int64],
+        limits: Limits,
+        series: str | None = None,
+        round_number: int = 0,
+    ) -> None:
         """Count one more participation of every device, or of none; see `Participations`."""
-        wanted = Counter(_numbers(devices))
+        check_round(round_number)
+        wanted = Counter(int(device) for device in devices.tolist())
         with self._lock:
-            counts = self._counts.setdefault((plan_hash, step), Counter())
-            if any(counts[device] + more > limit for device, more in wanted.items()):
-                raise PrivacyError(
-                    f"A device was asked for step {step!r} more often than the {limit} times that "
-                    "its user agreed to: a repeat has fresh noise. Nothing was computed or sent."
-                )
+            plan = self._counts.setdefault(plan_hash, {})
+            counts = plan.setdefault(step, Counter())
+            self._check(wanted, [counts], limits.max_participations, f"step {step!r}")
+            self._check(wanted, list(plan.values()), limits.max_total, "this plan")
+            everything = [steps for kept in self._counts.values() for steps in kept.values()]
+            self._check(wanted, everything, limits.max_lifetime, "all plans together")
+            if series is not None:
+                rounds = self._rounds.setdefault((plan_hash, series), defaultdict(list))
+                self._check_separation(wanted, rounds, limits, round_number)
+                for device in wanted:
+                    rounds[device].append(round_number)
             counts.update(wanted)
 
+    @staticmethod
+    def _check(
+        wanted: Counter[int], counts: list[Counter[int]], limit: int | None, where: str
+    ) -> None:
+        if limit is None:
+            return
+        before = counts[0] if len(counts) == 1 else sum(counts, Counter())
+        if any(before[device] + more > limit for device, more in wanted.items()):
+            raise too_often(where, limit)
 
-def _numbers(devices: NDArray[np.int64]) -> Iterable[int]:
-    return (int(device) for device in devices.tolist())
+    @staticmethod
+    def _check_separation(
+        wanted: Counter[int], rounds: dict[int, list[int]], limits: Limits, round_number: int
+    ) -> None:
+        apart = limits.min_separation
+        for device, more in wanted.items():
+            if more > 1 or any(abs(r - round_number) < apart for r in rounds.get(device, ())):
+                raise too_close(round_number, apart)
+
+
+def check_round(round_number: int) -> None:
+    """Refuse what is not a round's number.
+
+    Raises:
+        InputError: Not a whole number from 0 to 2**32 - 1.
+    """
+    if type(round_number) is not int or not 0 <= round_number <= MAX_ROUND:
+        raise InputError(f"Expected a round's number as a whole number from 0 to {MAX_ROUND}.")
+
+
+def too_often(where: str, limit: int) -> PrivacyError:
+    """The refusal of a claim beyond a count."""
+    return PrivacyError(
+        f"A device was asked to take part in {where} more often than the {limit} times that its "
+        "user agreed to: a repeat has fresh noise. Nothing was computed or sent."
+    )
+
+
+def too_close(round_number: int, apart: int) -> PrivacyError:
+    """The refusal of a claim too close to another one of its series."""
+    return PrivacyError(
+        f"A device was asked to take part in round {round_number} of a series, less than {apart} "
+        "rounds from one that it took part in: the noise was not calibrated for that. Nothing was "
+        "computed or sent."
+    )
+
+
+def _least(a: int | None, b: int | None) -> int | None:
+    return min((limit for limit in (a, b) if limit is not None), default=None)
