@@ -19,8 +19,9 @@ from privet.models.plan import StepPlan
 from privet.models.popularity import Popularity
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.errors import EgressError, PrivacyError
+from privet.privacy.minimization.egress_line import NoLeaf
 from privet.privacy.minimization.gate import Gate
-from privet.privacy.minimization.messages import HEADER_BYTES
+from privet.privacy.minimization.messages import Message, message_bytes
 from privet.privacy.minimization.policy import EgressPolicy
 from privet.privacy.randomness import Randomness
 
@@ -83,15 +84,39 @@ def test_what_leaves_is_one_vector_of_public_length_a_device() -> None:
             "step": "popularity",
             "field": CONTRIBUTION_FIELD,
             "messages": len(cohort),
-            "bytes_per_message": FIRST.upload_bytes + HEADER_BYTES,
+            "bytes_per_message": FIRST.upload_bytes,
         },
         {
             "step": "signs",
             "field": CONTRIBUTION_FIELD,
             "messages": 1,
-            "bytes_per_message": SECOND.upload_bytes + HEADER_BYTES,
+            "bytes_per_message": SECOND.upload_bytes,
         },
     ]
+
+
+@pytest.mark.parametrize("trust", list(Trust))
+def test_the_size_of_an_upload_is_the_same_for_plan_policy_message_and_ledger(trust: Trust) -> None:
+    plan = plan_of(trust, model=Popularity())
+    (step,) = plan.steps
+    gate = Gate(policy := egress_policy(plan))
+    vector = np.zeros(step.encoding.dimension, np.uint32)
+    payload = gate.admit_message(
+        Message(step=step.name, fields={CONTRIBUTION_FIELD: vector})
+    ).payload
+    (line,) = gate.ledger.lines
+    sizes = (len(payload), message_bytes(policy, step.name), line.bytes_per_message)
+    assert set(sizes) == {step.upload_bytes} == {plan.upload_bytes}
+
+
+def test_a_line_has_a_hash_or_says_why_not() -> None:
+    gate = Gate(egress_policy(PLAN))
+    cohort = histories()
+    sent(cohort, gate=gate)
+    sent(cohort.slice(0, 1), step=SECOND, gate=gate)
+    many, one = gate.ledger.lines
+    assert (many.leaf, many.no_leaf) == (None, NoLeaf.COHORT)
+    assert one.leaf is not None and one.no_leaf is None
 
 
 def test_a_step_that_the_policy_does_not_name_is_denied() -> None:

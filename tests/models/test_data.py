@@ -17,6 +17,7 @@ from privet.models.spectral import Spectral
 from privet.models.testing import stack
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.errors import InputError
+from privet.privacy.minimization.messages import HEADER_BYTES
 
 CATALOGUE = Catalogue(item_ids=("a", "b"), titles=("A", "B"), years=(1999, 0))
 
@@ -154,11 +155,11 @@ def test_a_plans_hash_covers_every_public_constant() -> None:
 
 
 def test_the_bytes_a_device_uploads_follow_from_the_plan_alone() -> None:
-    assert plan().upload_bytes == 4 * 30
+    assert plan().upload_bytes == HEADER_BYTES + 4 * 30
     facts = PublicFacts(devices=5000, items=300, epsilon=5.0, delta=1e-6, trust=Trust.CENTRAL)
     steps = Spectral().steps(facts)
     found = make_plan(Spectral(), facts, catalogue_hash="").upload_bytes
-    assert found == 4 * sum(step.dimension for step in steps)
+    assert found == sum(HEADER_BYTES + 4 * step.dimension for step in steps)
 
 
 @pytest.mark.parametrize(("devices", "items"), [(1, 10), (10, 1), (0, 0)])

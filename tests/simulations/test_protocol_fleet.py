@@ -12,8 +12,8 @@ from privet.models.plan import Plan, PublicFacts
 from privet.models.planning import make_plan
 from privet.models.popularity import Popularity
 from privet.privacy.accounting.adversaries import Trust, guarantees
-from privet.privacy.errors import PrivacyError
-from privet.privacy.ledger import charges
+from privet.privacy.errors import IntegrityError, PrivacyError
+from privet.privacy.ledger import EntryKind, charges
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.randomness import Randomness
 from privet.server.coordinator import Coordinator
@@ -134,3 +134,27 @@ def test_a_charge_that_fails_leaves_the_sum_masked(tmp_path: Path) -> None:
 
     with pytest.raises(PrivacyError, match="the ledger said no"):
         fleet.run(_round(), refuse)
+
+
+def test_every_device_that_sent_its_masked_vector_finds_it_under_the_rounds_root() -> None:
+    late, gone = (3, 7), (20, 31)
+    fleet = over_protocol(histories(), {"masked": gone, "shares": late})
+    fleet.run(_round(), lambda survivors: None)
+    (messages,) = fleet.rounds
+    root = messages.publish()
+    assert root.size == DEVICES - len(gone)
+    for row, ledger in enumerate(fleet.ledgers):
+        stages = [sent.slot.stage for sent in ledger.sent]
+        if row in gone:
+            assert stages == ["advert", "sharing"]
+            continue
+        whole = ["advert", "sharing", "masked", "cosignature", "shares"]
+        assert stages == (whole[:-1] if row in late else whole)
+        mine = ledger.sent[2]
+        receipt = messages.receipt(mine.leaf)
+        root.check(receipt, mine)
+        kinds = [entry.kind for entry in ledger.entries]
+        assert (EntryKind.UNMASK in kinds) == (row not in late)
+    other = fleet.ledgers[1].sent[2]
+    with pytest.raises(IntegrityError):
+        root.check(messages.receipt(fleet.ledgers[0].sent[2].leaf), other)

@@ -18,6 +18,7 @@ from privet.privacy.clipping import clip
 from privet.privacy.contribution import Contribution
 from privet.privacy.encoding import encode
 from privet.privacy.errors import EgressError, PrivacyError
+from privet.privacy.minimization.denials import Reason
 from privet.privacy.minimization.gate import Admitted, Gate, Upload
 from privet.privacy.minimization.policy import EgressPolicy, FieldRule, FieldType
 from privet.privacy.randomness import Randomness
@@ -145,13 +146,15 @@ def compute(
     ``policy`` is the one that the gate must have, made from the plan by the caller. All else, what
     is raised and what is guaranteed are as for `take_part`.
     """
-    _check_task(task, gate, policy)
-    gate.participations.claim(
-        plan_hash=gate.policy.plan_hash,
-        step=task.step.name,
-        devices=cohort.devices,
-        limits=gate.agreement.limits,
-    )
+    with gate.noting(Reason.AGREEMENT, task.step.name):
+        _check_task(task, gate, policy)
+    with gate.noting(Reason.PARTICIPATION, task.step.name):
+        gate.participations.claim(
+            plan_hash=gate.policy.plan_hash,
+            step=task.step.name,
+            devices=cohort.devices,
+            limits=gate.agreement.limits,
+        )
     contribution, local = model.contribute(task.step.step, task.shared, local, cohort, randomness)
     _check(contribution, task.step)
     clipped = clip(contribution).contribution

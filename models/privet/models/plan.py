@@ -11,6 +11,7 @@ from privet.privacy.accounting.gaussian import gaussian_mu
 from privet.privacy.canonical import canonical_bytes, sha256
 from privet.privacy.encoding import Encoding
 from privet.privacy.errors import InputError, PrivacyError
+from privet.privacy.minimization.messages import vector_message_bytes
 from privet.privacy.report.records import encode
 
 PLAN_VERSION = 1
@@ -144,8 +145,11 @@ class StepPlan:
 
     @property
     def upload_bytes(self) -> int:
-        """What a device uploads in this step, whatever its history."""
-        return 4 * self.encoding.dimension
+        """Size of a device's message in this step, whatever its history.
+
+        As it passes the gate; secure aggregation's keys, shares and signatures come on top.
+        """
+        return vector_message_bytes(self.encoding.dimension)
 
     def noise_std(self, survivors: int) -> float:
         """Standard deviation of the noise in each coordinate of the decoded sum.
@@ -228,5 +232,5 @@ class Plan:
 
     @property
     def upload_bytes(self) -> int:
-        """What a device uploads in the whole run."""
+        """Size of a device's messages in the whole run."""
         return sum(step.upload_bytes for step in self.steps)

@@ -27,6 +27,10 @@ class EntryKind(StrEnum):
     END = "end"
     POLICY = "policy"
     EGRESS = "egress"
+    DENIAL = "denial"
+    CLAIM = "claim"
+    UNMASK = "unmask"
+    SENT = "sent"
     POPULATION = "population"
     LIMIT = "limit"
     RUN = "run"
@@ -113,15 +117,24 @@ def check_chain(
     """
     if length is not None and len(entries) != length:
         raise IntegrityError(f"The ledger has {len(entries)} entries; {length} were recorded.")
-    before, start = (GENESIS, 0) if after is None else (after.hash, after.seq + 1)
-    for position, entry in enumerate(entries, start):
-        if entry.seq != position or entry.previous_hash != before:
-            raise IntegrityError(f"The ledger's chain breaks at entry {position}.")
-        if entry.hash != _entry_hash(entry.seq, entry.kind, entry.body, before):
-            raise IntegrityError(f"Ledger entry {position} was changed: its hash does not match.")
-        before = entry.hash
-    if head is not None and before != head:
+    for entry in entries:
+        check_link(after, entry)
+        after = entry
+    if head is not None and (GENESIS if after is None else after.hash) != head:
         raise IntegrityError("The ledger's last entry is not the one that was recorded.")
+
+
+def check_link(previous: Entry | None, entry: Entry) -> None:
+    """Check that an entry follows ``previous`` (None for the first) and is unchanged.
+
+    Raises:
+        IntegrityError: It does not, or was changed.
+    """
+    position, before = (0, GENESIS) if previous is None else (previous.seq + 1, previous.hash)
+    if entry.seq != position or entry.previous_hash != before:
+        raise IntegrityError(f"The ledger's chain breaks at entry {position}.")
+    if entry.hash != _entry_hash(entry.seq, entry.kind, entry.body, before):
+        raise IntegrityError(f"Ledger entry {position} was changed: its hash does not match.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,13 +16,18 @@ from privet.models.groups import members
 from privet.models.model import LocalState, Model, state_hash
 from privet.privacy.encoding import wrap
 from privet.privacy.errors import PrivacyError
+from privet.privacy.minimization.egress_log import EgressLedger
 from privet.privacy.minimization.gate import Gate
+from privet.privacy.minimization.published import RoundMessages
+from privet.privacy.minimization.sending import Slot
 from privet.privacy.randomness import Randomness
 from privet.privacy.secagg import testing
 from privet.privacy.secagg.primitives import SigningKey
 from privet.privacy.secagg.server import PendingRelease
 from privet.privacy.secagg.terms import Terms
 from privet.server.fleet import Aggregate, ChargeSum, GroupSum, Round
+
+_MASKED = "masked"
 
 
 class ProtocolFleet:
@@ -37,6 +42,10 @@ class ProtocolFleet:
             name (:data:`privet.privacy.secagg.testing.STAGES`); the same in every round.
         corrupt_permille: Devices assumed corrupt, in thousandths.
         drop_permille: Devices assumed to drop out at worst, likewise.
+
+    Attributes:
+        ledgers: Of each device: what it sent in the protocol and which rounds it unmasked.
+        rounds: The masked vectors that the server accepted, a round each, with root and receipts.
 
     Identities are not certified by anyone but the server, so nothing is guaranteed against a
     malicious one (A4).
@@ -61,7 +70,8 @@ class ProtocolFleet:
         self._server_key = SigningKey.generate()
         self._identities = [SigningKey.generate() for _ in range(len(cohort))]
         self._local: dict[int, LocalState] = {}
-        self._rounds = 0
+        self.ledgers = [EgressLedger() for _ in range(len(cohort))]
+        self.rounds: list[RoundMessages] = []
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
         """Run a round; a step that is repeated is a new round of the protocol.
@@ -70,10 +80,12 @@ class ProtocolFleet:
         and only then is any of them unmasked; one group that fails ends the round for all.
         """
         terms = self._terms(round_)
+        self.rounds.append(RoundMessages(_slot(terms, _MASKED)))
         groups = [
             self._collected(round_, terms, rows)
             for rows in members(round_.plan, round_.step.name, round_.attempt, self._cohort.devices)
         ]
+        self.rounds[-1].publish()
         pending = [cohort.server.pending_release() for cohort, _ in groups]
         charge([len(group.survivors) for group in pending])
         return Aggregate(
@@ -90,7 +102,13 @@ class ProtocolFleet:
         # A device counts its participation, in here, before it says anything in the protocol.
         vectors = np.stack([self._vector(round_, row) for row in rows.tolist()])
         cohort = testing.Cohort(
-            terms, self._server_key, [self._identities[row] for row in rows.tolist()]
+            terms,
+            self._server_key,
+            [self._identities[row] for row in rows.tolist()],
+            records=[self.ledgers[row] for row in rows.tolist()],
+            on_message=lambda stage, place, message: self._before_it_leaves(
+                _slot(terms, stage), int(rows[place]), message
+            ),
         )
         places = {row: place for place, row in enumerate(rows.tolist())}
         drops = {
@@ -99,6 +117,11 @@ class ProtocolFleet:
         }
         cohort.collect(vectors, drops)
         return cohort, drops
+
+    def _before_it_leaves(self, slot: Slot, row: int, message: bytes) -> None:
+        self.ledgers[row].record_sent(slot, message)
+        if slot.stage == _MASKED:
+            self.rounds[slot.round_number].add(message)
 
     def _revealed(
         self, cohort: testing.Cohort, drops: dict[str, list[int]], charged: PendingRelease
@@ -129,15 +152,18 @@ class ProtocolFleet:
 
     def _terms(self, round_: Round) -> Terms:
         corrupt, drop = self._fractions
-        self._rounds += 1
         return Terms(
             run=f"simulation {round_.plan.hash[:16]}",
             plan_hash=round_.plan.hash,
             model_hash=state_hash(round_.shared),
-            round_number=self._rounds - 1,
+            round_number=len(self.rounds),
             dimension=round_.step.encoding.dimension,
             min_survivors=round_.plan.facts.min_survivors,
             corrupt_permille=corrupt,
             drop_permille=drop,
             server_key=self._server_key.public,
         )
+
+
+def _slot(terms: Terms, stage: str) -> Slot:
+    return Slot(run=terms.run, round_number=terms.round_number, stage=stage)

@@ -13,7 +13,8 @@ from tests.privacy.minimization.test_messages import message
 from privet.privacy.canonical import canonical_bytes
 from privet.privacy.errors import InputError, IntegrityError
 from privet.privacy.ledger import EntryKind, check_chain, next_entry
-from privet.privacy.minimization.egress_log import EgressLedger, EgressLine
+from privet.privacy.minimization.egress_line import EgressLine, NoLeaf
+from privet.privacy.minimization.egress_log import EgressLedger
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.minimization.merkle import Receipt
 from privet.privacy.minimization.policy import EgressPolicy
@@ -26,6 +27,7 @@ LINE = EgressLine(
     bytes_per_message=51,
     plan_hash=OTHER.plan_hash,
     policy_hash=OTHER.hash,
+    no_leaf=NoLeaf.COHORT,
 )
 
 
@@ -73,10 +75,29 @@ def test_a_ledger_survives_its_file_and_goes_on_from_there() -> None:
     assert EgressLedger().head is None
 
 
-def test_a_line_under_a_policy_that_is_not_open_is_refused() -> None:
+def test_a_line_under_a_policy_that_is_not_open_opens_it_first() -> None:
     for found in (EgressLedger(), ledger()):
-        with pytest.raises(IntegrityError, match="not open"):
-            found.append(replace(LINE, policy_hash="0" * 64))
+        before = len(found.entries)
+        found.append(replace(LINE, policy_hash="0" * 64))
+        assert [entry.kind for entry in found.entries[before:]] == [
+            EntryKind.POLICY,
+            EntryKind.EGRESS,
+        ]
+        assert found.entries[before].body["policy_hash"] == "0" * 64
+
+
+def test_a_line_that_cannot_be_read_back_is_not_written() -> None:
+    found = ledger()
+    for damaged in (
+        replace(LINE, no_leaf=None),
+        replace(LINE, leaf="ab" * 32),
+        replace(LINE, messages=0),
+    ):
+        with pytest.raises(IntegrityError, match="malformed"):
+            found.append(damaged)
+        assert (found.to_bytes(), found.head, found.length) == (DATA, ledger().head, 5)
+    found.append(LINE)
+    check_chain(found.entries, length=6)
 
 
 def test_a_user_checks_a_receipt_from_the_ledger_alone() -> None:
@@ -131,6 +152,9 @@ FOREIGN = {
     "more in an opening": chained((EntryKind.POLICY, {**OPENED[1], "note": "x"})),
     "a hash that is no text": chained((EntryKind.POLICY, {**OPENED[1], "policy_hash": 1})),
     "more in a line": chained(OPENED, (EntryKind.EGRESS, {**BODY, "note": "x"})),
+    "no hash and no reason": chained(OPENED, (EntryKind.EGRESS, {**BODY, "no_leaf": None})),
+    "a hash and a reason": chained(OPENED, (EntryKind.EGRESS, {**BODY, "leaf": "ab" * 32})),
+    "a reason of its own": chained(OPENED, (EntryKind.EGRESS, {**BODY, "no_leaf": "x"})),
     "less in a line": chained(OPENED, (EntryKind.EGRESS, {"step": "one"})),
     "another policy": chained(OPENED, (EntryKind.EGRESS, {**BODY, "policy_hash": "x"})),
     "no messages": chained(OPENED, (EntryKind.EGRESS, {**BODY, "messages": 0})),

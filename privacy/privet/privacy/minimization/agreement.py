@@ -5,15 +5,16 @@ policy that its user saw, and no more often than agreed: each answer to the same
 noise, and many of them averaged would have none.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from privet.privacy.errors import EgressError, InputError, PrivacyError
+from privet.privacy.errors import EgressError, InputError, IntegrityError, PrivacyError
 from privet.privacy.minimization.policy import EgressPolicy
 
 MAX_ROUND = 2**32 - 1
@@ -93,6 +94,69 @@ class Agreement:
             raise EgressError("The user did not agree to this policy. Nothing was sent.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One request to take part, as a device counts it; all of it public.
+
+    Attributes:
+        plan_hash: Of the plan.
+        step: Of the plan.
+        devices: Numbers of the devices; one that appears twice counts twice.
+        series: The series of rounds within the plan that the round is of, or None.
+        round_number: In the series, from 0 to 2**32 - 1.
+
+    Raises:
+        InputError: Not a round's number.
+    """
+
+    plan_hash: str
+    step: str
+    devices: tuple[int, ...]
+    series: str | None = None
+    round_number: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the round's number."""
+        if type(self.round_number) is not int or not 0 <= self.round_number <= MAX_ROUND:
+            raise InputError(f"Expected a round's number as a whole number from 0 to {MAX_ROUND}.")
+
+    @cached_property
+    def wanted(self) -> Counter[int]:
+        """How often each device is to be counted."""
+        return Counter(self.devices)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "plan_hash": self.plan_hash,
+            "step": self.step,
+            "devices": list(self.devices),
+            "series": self.series,
+            "round_number": self.round_number,
+        }
+
+    @classmethod
+    def from_dict(cls, body: dict[str, Any]) -> "Claim":
+        """Read a claim back.
+
+        Raises:
+            IntegrityError: Not a claim.
+        """
+        fitting = (
+            set(body) == set(cls.__dataclass_fields__)
+            and type(body["plan_hash"]) is type(body["step"]) is str
+            and (body["series"] is None or type(body["series"]) is str)
+            and type(body["devices"]) is list
+            and all(type(device) is int for device in body["devices"])
+        )
+        try:
+            if fitting:
+                return cls(**{**body, "devices": tuple(body["devices"])})
+        except InputError:
+            pass
+        raise IntegrityError("A claim in a device's ledger is malformed.")
+
+
 class Participations(Protocol):
     """How often each device took part, kept on the device.
 
@@ -147,67 +211,63 @@ class MemoryParticipations:
         round_number: int = 0,
     ) -> None:
         """Count one more participation of every device, or of none; see `Participations`."""
-        check_round(round_number)
-        wanted = Counter(int(device) for device in devices.tolist())
+        claim = Claim(
+            plan_hash=plan_hash,
+            step=step,
+            devices=tuple(devices.tolist()),
+            series=series,
+            round_number=round_number,
+        )
         with self._lock:
-            plan = self._counts.setdefault(plan_hash, {})
-            counts = plan.setdefault(step, Counter())
-            self._check(wanted, [counts], limits.max_participations, f"step {step!r}")
-            self._check(wanted, list(plan.values()), limits.max_total, "this plan")
-            everything = [steps for kept in self._counts.values() for steps in kept.values()]
-            self._check(wanted, everything, limits.max_lifetime, "all plans together")
-            if series is not None:
-                rounds = self._rounds.setdefault((plan_hash, series), defaultdict(list))
-                self._check_separation(wanted, rounds, limits, round_number)
-                for device in wanted:
-                    rounds[device].append(round_number)
-            counts.update(wanted)
+            self.check(claim, limits)
+            self.count(claim)
 
-    @staticmethod
-    def _check(
-        wanted: Counter[int], counts: list[Counter[int]], limit: int | None, where: str
-    ) -> None:
-        if limit is None:
-            return
-        before = counts[0] if len(counts) == 1 else sum(counts, Counter())
-        if any(before[device] + more > limit for device, more in wanted.items()):
-            raise too_often(where, limit)
+    def check(self, claim: Claim, limits: Limits) -> None:
+        """Refuse a claim beyond the limits, and count nothing.
 
-    @staticmethod
-    def _check_separation(
-        wanted: Counter[int], rounds: dict[int, list[int]], limits: Limits, round_number: int
-    ) -> None:
-        apart = limits.min_separation
-        for device, more in wanted.items():
-            if more > 1 or any(abs(r - round_number) < apart for r in rounds.get(device, ())):
-                raise too_close(round_number, apart)
+        Raises:
+            PrivacyError: It would be beyond the limits for some device.
+        """
+        plan = self._counts.get(claim.plan_hash, {})
+        step = plan.get(claim.step, Counter())
+        _check_count(claim, [step], limits.max_participations, f"step {claim.step!r}")
+        if limits.max_total is not None:
+            _check_count(claim, list(plan.values()), limits.max_total, "this plan")
+        if limits.max_lifetime is not None:
+            everything = [counts for steps in self._counts.values() for counts in steps.values()]
+            _check_count(claim, everything, limits.max_lifetime, "all plans together")
+        if claim.series is not None:
+            rounds = self._rounds.get((claim.plan_hash, claim.series), {})
+            _check_separation(claim, rounds, limits.min_separation)
+
+    def count(self, claim: Claim) -> None:
+        """Count a claim, whatever the limits."""
+        plan = self._counts.setdefault(claim.plan_hash, {})
+        plan.setdefault(claim.step, Counter()).update(claim.wanted)
+        if claim.series is not None:
+            rounds = self._rounds.setdefault((claim.plan_hash, claim.series), {})
+            for device in claim.wanted:
+                rounds.setdefault(device, []).append(claim.round_number)
 
 
-def check_round(round_number: int) -> None:
-    """Refuse what is not a round's number.
-
-    Raises:
-        InputError: Not a whole number from 0 to 2**32 - 1.
-    """
-    if type(round_number) is not int or not 0 <= round_number <= MAX_ROUND:
-        raise InputError(f"Expected a round's number as a whole number from 0 to {MAX_ROUND}.")
-
-
-def too_often(where: str, limit: int) -> PrivacyError:
-    """The refusal of a claim beyond a count."""
-    return PrivacyError(
-        f"A device was asked to take part in {where} more often than the {limit} times that its "
-        "user agreed to: a repeat has fresh noise. Nothing was computed or sent."
-    )
+def _check_count(claim: Claim, counts: list[Counter[int]], limit: int, where: str) -> None:
+    before = counts[0] if len(counts) == 1 else sum(counts, Counter())
+    if any(before[device] + more > limit for device, more in claim.wanted.items()):
+        raise PrivacyError(
+            f"A device was asked to take part in {where} more often than the {limit} times that "
+            "its user agreed to: a repeat has fresh noise. Nothing was computed or sent."
+        )
 
 
-def too_close(round_number: int, apart: int) -> PrivacyError:
-    """The refusal of a claim too close to another one of its series."""
-    return PrivacyError(
-        f"A device was asked to take part in round {round_number} of a series, less than {apart} "
-        "rounds from one that it took part in: the noise was not calibrated for that. Nothing was "
-        "computed or sent."
-    )
+def _check_separation(claim: Claim, rounds: dict[int, list[int]], apart: int) -> None:
+    for device, more in claim.wanted.items():
+        near = any(abs(r - claim.round_number) < apart for r in rounds.get(device, ()))
+        if near or more > 1:
+            raise PrivacyError(
+                f"A device was asked to take part in round {claim.round_number} of a series, less "
+                f"than {apart} rounds from one that it took part in: the noise was not calibrated "
+                "for that. Nothing was computed or sent."
+            )
 
 
 def _least(a: int | None, b: int | None) -> int | None:

@@ -1,123 +1,268 @@
-"""A device's own ledger: what left, in an append-only chain that its user can read and check.
+"""A device's own ledger: what it was asked and what left, in an append-only chain.
 
-The chain is that of :mod:`privet.privacy.ledger`. In a device's ledger a ``plan`` entry opens what
-leaves under one policy and names it, and a ``close`` entry records one admission. Nothing in it
-comes from a history, except the hash of a message as it was sent.
+The chain is that of :mod:`privet.privacy.ledger`, and everything that a device must remember about
+taking part is in it: the policy that it opened, each claim to take part, each admission, each
+message that leaves, each round that it helped to unmask, each denial. Its user can read all of it.
+Nothing in it comes from a history, except hashes of messages as they were sent.
+
+:class:`EgressLedger` decides; where entries are kept is an :class:`EntryStore`'s business. On a
+device it is durable (``privet.client.device_store``), and then so is every promise here.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from threading import RLock
+from typing import Any, TypeAlias
 
-from privet.privacy.canonical import canonical_bytes, parse_canonical
-from privet.privacy.errors import InputError, IntegrityError
-from privet.privacy.ledger import Entry, EntryKind, check_chain, next_entry
+import numpy as np
+from numpy.typing import NDArray
+
+from privet.privacy.canonical import canonical_bytes
+from privet.privacy.errors import InputError, IntegrityError, PrivacyError, PrivetError
+from privet.privacy.ledger import Entry, EntryKind, next_entry
+from privet.privacy.minimization.agreement import Claim, Limits
+from privet.privacy.minimization.denials import Denial, is_written
+from privet.privacy.minimization.device_state import DeviceState
+from privet.privacy.minimization.egress_line import EgressLine
+from privet.privacy.minimization.entries import EntryStore, MemoryEntries, read_entry
+from privet.privacy.minimization.merkle import leaf_hash
 from privet.privacy.minimization.policy import EgressPolicy
+from privet.privacy.minimization.sending import Sent, Slot
 
 MAX_LEDGER_BYTES = 1 << 26
-_OPENED, _LEFT = EntryKind.POLICY, EntryKind.EGRESS
 
-
-@dataclass(frozen=True, kw_only=True)
-class EgressLine:
-    """One admission, as counts and sizes that are public anyway.
-
-    Attributes:
-        step: Of the plan.
-        fields: What each message had, by name.
-        messages: How many devices sent one: 1 on a device of one's own.
-        bytes_per_message: The same for every device.
-        plan_hash: Of the plan.
-        policy_hash: Of the policy.
-        leaf: Hash of the message, for its receipt; None for a simulated cohort.
-    """
-
-    step: str
-    fields: tuple[str, ...]
-    messages: int
-    bytes_per_message: int
-    plan_hash: str
-    policy_hash: str
-    leaf: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {**asdict(self), "fields": list(self.fields)}
-
-    @classmethod
-    def from_dict(cls, body: dict[str, Any]) -> "EgressLine":
-        """Read a line back.
-
-        Raises:
-            IntegrityError: Not a line.
-        """
-        names = ("step", "plan_hash", "policy_hash")
-        counts = ("messages", "bytes_per_message")
-        fitting = (
-            set(body) == set(cls.__dataclass_fields__)
-            and all(type(body[name]) is str for name in names)
-            and all(type(body[name]) is int and body[name] > 0 for name in counts)
-            and isinstance(body["fields"], list)
-            and all(type(name) is str for name in body["fields"])
-            and (body["leaf"] is None or type(body["leaf"]) is str)
-        )
-        if not fitting:
-            raise IntegrityError("A line of a device's ledger is malformed.")
-        return cls(**{**body, "fields": tuple(body["fields"])})
+_Wanted: TypeAlias = "Iterable[tuple[EntryKind, dict[str, Any]]]"
 
 
 class EgressLedger:
-    """An append-only chain of what left."""
+    """A device's chain, and the decisions that rest on it.
 
-    def __init__(self) -> None:
-        """Start empty."""
-        self._entries: list[Entry] = []
-        self._policy_hash: str | None = None
+    It is a `Participations` for its gate and an ``UnmaskRecord`` for secure aggregation.
+
+    Args:
+        store: Where the entries are; in memory if not given.
+
+    Raises:
+        IntegrityError: The chain was changed, cut off or put together wrongly.
+
+    Formal Guarantees:
+        A method that returns has appended what it says, as durably as the store is; one that
+        raises has appended nothing. Each decision is made on the whole chain, whoever appended to
+        it, in the same step in which it is written down. So over a durable store no order of
+        calls, crashes and processes gets more claims than the limits, a round unmasked twice, or
+        two different messages for one place.
+    """
+
+    def __init__(self, store: EntryStore | None = None) -> None:
+        """Read the chain and check it."""
+        self._store: EntryStore = MemoryEntries() if store is None else store
+        self._lock = RLock()
+        self._read_again()
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """All of it, in order."""
-        return tuple(self._entries)
+        return tuple(self._store.read())
 
     @property
     def head(self) -> str | None:
         """Hash of the last entry: whoever keeps it and the length notices truncation."""
-        return self._entries[-1].hash if self._entries else None
+        return None if self._state.last is None else self._state.last.hash
+
+    @property
+    def length(self) -> int:
+        """Number of entries."""
+        return self._state.length
 
     @property
     def lines(self) -> tuple[EgressLine, ...]:
         """Every admission, in order."""
-        return tuple(EgressLine.from_dict(e.body) for e in self._entries if e.kind is _LEFT)
+        return tuple(EgressLine.from_dict(e.body) for e in self._of(EntryKind.EGRESS))
+
+    @property
+    def sent(self) -> tuple[Sent, ...]:
+        """Every message that left, in order."""
+        return tuple(Sent.from_dict(e.body) for e in self._of(EntryKind.SENT))
+
+    @property
+    def denials(self) -> tuple[Denial, ...]:
+        """Every denial that was written down, in order; alike ones with rising counts."""
+        return tuple(Denial.from_dict(e.body) for e in self._of(EntryKind.DENIAL))
 
     def open(self, policy: EgressPolicy) -> None:
         """Record the policy under which the next lines leave, unless it is the last one's."""
-        if policy.hash != self._policy_hash:
-            hashes = {"plan_hash": policy.plan_hash, "policy_hash": policy.hash}
-            self._append(_OPENED, hashes)
-            self._policy_hash = policy.hash
+        self._append(lambda: self._opening(policy.plan_hash, policy.hash))
 
     def append(self, line: EgressLine) -> None:
-        """Record an admission.
+        """Record an admission, and its policy before it if another one is open."""
+        opening = self._opening
+        self._append(
+            lambda: [
+                *opening(line.plan_hash, line.policy_hash),
+                (EntryKind.EGRESS, line.to_dict()),
+            ]
+        )
+
+    def deny(self, denial: Denial) -> None:
+        """Count a denial, and write it down if its count is a power of 2.
+
+        Counts between two powers of 2 are lost in a restart.
+        """
+        once = replace(denial, count=1)
+        with self._lock:
+            count = self._state.denials[once] + 1
+            if not is_written(count):
+                self._state.denials[once] = count
+                return
+            body = replace(denial, count=count).to_dict()
+            self._append(lambda: [(EntryKind.DENIAL, body)])
+
+    def claim(
+        self,
+        *,
+        plan_hash: str,
+        step: str,
+        devices: NDArray[np.int64],
+        limits: Limits,
+        series: str | None = None,
+        round_number: int = 0,
+    ) -> None:
+        """Count one more participation of every device, or of none; see `Participations`."""
+        claim = Claim(
+            plan_hash=plan_hash,
+            step=step,
+            devices=tuple(devices.tolist()),
+            series=series,
+            round_number=round_number,
+        )
+
+        def entries() -> _Wanted:
+            self._state.participations.check(claim, limits)
+            return [(EntryKind.CLAIM, claim.to_dict())]
+
+        self._append(entries)
+
+    def record_unmasked(self, roster_hash: bytes, round_id: bytes) -> None:
+        """Mark a round of secure aggregation before its shares are revealed.
 
         Raises:
-            IntegrityError: It is under another policy than the one opened last.
+            PrivacyError: Either value was marked before.
         """
-        if line.policy_hash != self._policy_hash:
-            raise IntegrityError("An upload was to be recorded under a policy that is not open.")
-        self._append(_LEFT, line.to_dict())
+        body = {"roster_hash": roster_hash.hex(), "round_id": round_id.hex()}
 
-    def _append(self, kind: EntryKind, body: dict[str, Any]) -> None:
-        previous = self._entries[-1] if self._entries else None
-        self._entries.append(next_entry(previous, kind, body))
+        def entries() -> _Wanted:
+            self._state.check_unmask(tuple(body.values()))
+            return [(EntryKind.UNMASK, body)]
+
+        self._append(entries)
+
+    def record_sent(self, slot: Slot, message: bytes) -> None:
+        """Record a message before it leaves; the same bytes may be recorded again.
+
+        The bytes of the last message are kept, so that they can be sent again.
+
+        Raises:
+            PrivacyError: Another message has this place.
+        """
+        sent = Sent(slot=slot, leaf=leaf_hash(message).hex())
+
+        def entries() -> _Wanted:
+            before = self._state.sent.get(slot)
+            if before is None:
+                return [(EntryKind.SENT, sent.to_dict())]
+            if before[1] != sent.leaf:
+                raise PrivacyError(
+                    "Another message was sent in this stage of this round: two would differ in "
+                    "their noise. Nothing was sent."
+                )
+            return []
+
+        with self._lock:
+            self._append(entries, answer=message)
+
+    def resend(self, slot: Slot) -> bytes | None:
+        """The bytes that were sent before, to be sent again; None if nothing was.
+
+        Raises:
+            PrivacyError: Something was sent, and its bytes are no longer kept.
+            IntegrityError: The bytes kept are not the ones that were sent.
+        """
+        with self._lock:
+            self._append(list)  # sees what other processes recorded
+            found = self._state.sent.get(slot)
+            if found is None:
+                return None
+            message = self._store.answer(found[0])
+        if message is None:
+            raise PrivacyError(
+                "This device answered before, and does not keep that answer any more: it says "
+                "nothing, since another answer would have fresh noise."
+            )
+        if leaf_hash(message).hex() != found[1]:
+            raise IntegrityError("The answer that a device keeps is not the one that it sent.")
+        return message
+
+    def forget_answer(self) -> None:
+        """Drop the bytes of the last message; that it was sent stays known."""
+        self._store.forget_answer()
+
+    def check_contains(self, *, head: str, length: int) -> None:
+        """Check that the chain goes on from a head and length that were kept elsewhere.
+
+        Raises:
+            IntegrityError: It does not: it was cut off, rewritten or taken from a backup.
+        """
+        for entry in self._store.read():
+            if entry.seq == length - 1 and entry.hash == head:
+                return
+        raise IntegrityError(
+            "The device's ledger does not go on from the head and length that were kept: it was "
+            "cut off, rewritten or restored from a backup. Let this device take part no more."
+        )
+
+    def _of(self, kind: EntryKind) -> Iterator[Entry]:
+        return (entry for entry in self._store.read() if entry.kind is kind)
+
+    def _opening(self, plan_hash: str, policy_hash: str) -> list[tuple[EntryKind, dict[str, Any]]]:
+        if policy_hash == self._state.policy_hash:
+            return []
+        return [(EntryKind.POLICY, {"plan_hash": plan_hash, "policy_hash": policy_hash})]
+
+    def _read_again(self) -> None:
+        self._state = DeviceState()
+        for entry in self._store.read():
+            self._state.keep(entry)
+
+    def _append(self, wanted: Callable[[], _Wanted], *, answer: bytes | None = None) -> None:
+        made: list[Entry] = []
+
+        def build(others: Iterable[Entry]) -> list[Entry]:
+            for entry in others:
+                self._state.keep(entry)
+            for kind, body in wanted():
+                made.append(next_entry(self._state.last, kind, body))
+                self._state.keep(made[-1])
+            return made
+
+        with self._lock:
+            try:
+                self._store.extend(self._state.last, build, answer=answer)
+            except BaseException:
+                if made:  # the state is ahead of what the store has
+                    with suppress(PrivetError):  # else the next call reads the rest
+                        self._read_again()
+                raise
 
     def to_bytes(self) -> bytes:
         """One canonical JSON line an entry."""
-        return b"".join(canonical_bytes(entry.to_dict()) + b"\n" for entry in self._entries)
+        return b"".join(canonical_bytes(entry.to_dict()) + b"\n" for entry in self._store.read())
 
     @classmethod
     def from_bytes(
         cls, data: bytes, *, head: str | None = None, length: int | None = None
     ) -> "EgressLedger":
-        """Read a ledger back and check its chain, its order and every line.
+        """Read a ledger back and check its chain, its order and every entry.
 
         Raises:
             InputError: It is too large, or a line is not JSON.
@@ -127,35 +272,10 @@ class EgressLedger:
             raise InputError(f"A device's ledger has at most {MAX_LEDGER_BYTES} bytes.")
         if data and not data.endswith(b"\n"):
             raise IntegrityError("A device's ledger ends within a line.")
-        ledger = cls()
-        entries = [_entry(line) for line in data.split(b"\n")[:-1]]
-        check_chain(entries, head=head, length=length)
-        for entry in entries:
-            ledger._check_and_keep(entry)
+        entries = [read_entry(line) for line in data.split(b"\n")[:-1]]
+        if length is not None and len(entries) != length:
+            raise IntegrityError(f"The ledger has {len(entries)} entries; {length} were recorded.")
+        ledger = cls(MemoryEntries(entries))
+        if head is not None and ledger.head != head:
+            raise IntegrityError("The ledger's last entry is not the one that was recorded.")
         return ledger
-
-    def _check_and_keep(self, entry: Entry) -> None:
-        if (
-            entry.kind is _OPENED
-            and set(entry.body) == {"plan_hash", "policy_hash"}
-            and all(type(found) is str for found in entry.body.values())
-        ):
-            self._policy_hash = entry.body["policy_hash"]
-        elif entry.kind is not _LEFT or EgressLine.from_dict(entry.body).policy_hash != (
-            self._policy_hash
-        ):
-            raise IntegrityError("A device's ledger has an entry that does not belong there.")
-        self._entries.append(entry)
-
-
-def _entry(line: bytes) -> Entry:
-    try:
-        body = parse_canonical(line)
-    except RecursionError:
-        raise InputError("A ledger entry is nested too deeply.") from None
-    if not isinstance(body, dict):
-        raise IntegrityError("A ledger entry is malformed.")
-    entry = Entry.from_dict(body)
-    if type(entry.seq) is not int or not isinstance(entry.body, dict):
-        raise IntegrityError("A ledger entry is malformed.")
-    return entry

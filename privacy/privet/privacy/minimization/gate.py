@@ -6,19 +6,23 @@ run. This catches mistakes and makes shortcuts visible; it is not a sandbox for 
 the same process.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import InitVar, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from privet.privacy.errors import EgressError
+from privet.privacy.errors import EgressError, InputError, PrivacyError
 from privet.privacy.minimization.agreement import (
     Agreement,
     MemoryParticipations,
     Participations,
 )
-from privet.privacy.minimization.egress_log import EgressLedger, EgressLine
+from privet.privacy.minimization.denials import Denial, DeniedError, Reason
+from privet.privacy.minimization.egress_line import EgressLine, NoLeaf
+from privet.privacy.minimization.egress_log import EgressLedger
 from privet.privacy.minimization.merkle import leaf_hash
 from privet.privacy.minimization.messages import Message, encode_message, message_bytes
 from privet.privacy.minimization.policy import EgressPolicy, FieldType
@@ -101,8 +105,10 @@ class Gate:
         policy: What may leave.
         agreement: What the user agreed to; exactly this policy, and the plan that it is of, each
             step once, if not given.
-        participations: How often each device took part; in memory if not given.
-        ledger: Of the device; a new one if not given.
+        participations: How often each device took part; if not given, the ledger if that is given,
+            else in memory.
+        ledger: Of the device; a new one, in memory, if not given. What is admitted is written in
+            it, as durably as it is, before the gate returns; if it cannot be, nothing is admitted.
 
     Raises:
         EgressError: The user did not agree to this policy.
@@ -121,7 +127,9 @@ class Gate:
         self.agreement = Agreement.to(policy) if agreement is None else agreement
         if policy.hash not in self.agreement.policy_hashes:
             raise EgressError("The user did not agree to this policy. Nothing was sent.")
-        self.participations: Participations = participations or MemoryParticipations()
+        if participations is None:
+            participations = MemoryParticipations() if ledger is None else ledger
+        self.participations: Participations = participations
         self.ledger = EgressLedger() if ledger is None else ledger
         self.ledger.open(policy)
         self.denied = 0
@@ -134,12 +142,10 @@ class Gate:
         Raises:
             EgressError: No rule allows it. The message names no content.
         """
-        if not self._allows(upload):
-            self.denied += 1
-            raise EgressError(
-                "The egress policy allows no upload of this field, step, length, type or range. "
-                "Nothing was sent."
-            )
+        reason = self._fault(upload)
+        if reason is not None:
+            self.deny(reason, upload.step, (upload.field,))
+            raise DeniedError("an upload of this field, step, length, type or range", reason)
         leaf = None
         if upload.devices == 1:
             leaf = leaf_hash(encode_message(self.policy, upload.message())).hex()
@@ -156,11 +162,42 @@ class Gate:
         """
         try:
             payload = encode_message(self.policy, message)
-        except EgressError:
-            self.denied += 1
+        except DeniedError as error:
+            self.deny(error.reason, message.step, tuple(message.fields))
             raise
         self._record(message.step, 1, leaf_hash(payload).hex())
         return AdmittedMessage(payload, _KEY)
+
+    def deny(self, reason: Reason, step: object, fields: tuple[object, ...] = ()) -> None:
+        """Count a denial and write it into the ledger: the reason, and names of the policy.
+
+        A ledger that cannot be written takes nothing from the denial, so its error is not raised.
+        """
+        self.denied += 1
+        known = type(step) is str and step in self.policy.steps
+        tried = {name for name in fields if type(name) is str}
+        denial = Denial(
+            reason=reason,
+            step=str(step) if known else "",
+            fields=tuple(
+                rule.field
+                for rule in (self.policy.of_step(str(step)) if known else ())
+                if rule.field in tried
+            ),
+            plan_hash=self.policy.plan_hash,
+            policy_hash=self.policy.hash,
+        )
+        with suppress(InputError):
+            self.ledger.deny(denial)
+
+    @contextmanager
+    def noting(self, reason: Reason, step: str) -> Iterator[None]:
+        """Write down what is refused inside, with this reason, and pass the error on."""
+        try:
+            yield
+        except (EgressError, PrivacyError):
+            self.deny(reason, step)
+            raise
 
     def _record(self, step: str, messages: int, leaf: str | None) -> None:
         rules = self.policy.of_step(step)
@@ -173,25 +210,31 @@ class Gate:
                 plan_hash=self.policy.plan_hash,
                 policy_hash=self.policy.hash,
                 leaf=leaf,
+                no_leaf=NoLeaf.COHORT if leaf is None else None,
             )
         )
 
-    def _allows(self, upload: Upload) -> bool:
+    def _fault(self, upload: Upload) -> Reason | None:
         texts = type(upload.step) is str and type(upload.field) is str
+        rules = self.policy.of_step(upload.step) if texts else ()
+        if len(rules) != 1 or rules[0].field != upload.field:
+            return Reason.FIELDS
         counts = type(upload.devices) is int and type(upload.dimension) is int
-        if not texts or not counts or upload.devices < 1:
-            return False
-        rules = self.policy.of_step(upload.step)
-        return (
-            len(rules) == 1
-            and rules[0].field == upload.field
+        form = (
+            counts
+            and upload.devices >= 1
             and rules[0].type is FieldType.UINT32
             and rules[0].bits == _BITS
             and rules[0].shapes[upload.step] == (upload.dimension,)
-            and _integers(upload.indices, 0, upload.dimension)
-            and _integers(upload.integers, -(1 << (_BITS - 1)), 1 << (_BITS - 1))
-            and len(upload.indices) == len(upload.integers)
+            and _vectors(upload.indices, upload.integers)
         )
+        if not form:
+            return Reason.FORM
+        half = 1 << (_BITS - 1)
+        inside = _inside(upload.indices, 0, upload.dimension) and _inside(
+            upload.integers, -half, half
+        )
+        return None if inside else Reason.RANGE
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -216,10 +259,18 @@ def _check_key(key: object) -> None:
         raise EgressError("Only the gate admits uploads: call Gate.admit or Gate.admit_message.")
 
 
-def _integers(array: object, low: int, high: int) -> bool:
-    """Whether it is a plain vector of int64 with every entry in ``[low, high)``."""
-    if not isinstance(array, np.ndarray) or type(array) is not np.ndarray:
-        return False
-    if array.ndim != 1 or array.dtype != np.int64:
-        return False
+def _vectors(*arrays: object) -> bool:
+    """Whether they are plain vectors of int64 of one length."""
+    lengths = set()
+    for array in arrays:
+        if not isinstance(array, np.ndarray) or type(array) is not np.ndarray:
+            return False
+        if array.ndim != 1 or array.dtype != np.int64:
+            return False
+        lengths.add(len(array))
+    return len(lengths) == 1
+
+
+def _inside(array: NDArray[np.int64], low: int, high: int) -> bool:
+    """Whether every entry is in ``[low, high)``."""
     return len(array) == 0 or bool(low <= int(array.min()) and int(array.max()) < high)

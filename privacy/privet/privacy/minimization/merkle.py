@@ -23,17 +23,7 @@ def leaf_hash(message: bytes) -> bytes:
 
 def merkle_root(messages: Sequence[bytes]) -> bytes:
     """The root over a round's messages, in order; of none it is the hash of nothing."""
-    return root_of_leaves([leaf_hash(message) for message in messages])
-
-
-def root_of_leaves(leaves: Sequence[bytes]) -> bytes:
-    """The root over leaves that are hashed already."""
-    if not leaves:
-        return hashlib.sha256(b"").digest()
-    level = list(leaves)
-    while len(level) > 1:
-        level = _above(level)
-    return level[0]
+    return MerkleTree([leaf_hash(message) for message in messages]).root
 
 
 def inclusion_proof(messages: Sequence[bytes], index: int) -> tuple[bytes, ...]:
@@ -42,19 +32,52 @@ def inclusion_proof(messages: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     Raises:
         InputError: There is no message at this position.
     """
-    return proof_of_leaves([leaf_hash(message) for message in messages], index)
+    return MerkleTree([leaf_hash(message) for message in messages]).proof(index)
 
 
-def proof_of_leaves(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
-    """The proof from leaves that are hashed already."""
-    if not 0 <= index < len(leaves):
-        raise InputError(f"Expected a position below {len(leaves)}, found {index}.")
-    level, path = list(leaves), []
-    while len(level) > 1:
-        if index ^ 1 < len(level):
-            path.append(level[index ^ 1])
-        level, index = _above(level), index >> 1
-    return tuple(path)
+class MerkleTree:
+    """The whole tree, for one root and a receipt for everybody.
+
+    Takes about 64 bytes a leaf, one hash a leaf to build, and a look-up a level for a receipt.
+
+    Args:
+        leaves: Hashes of the messages, in order.
+    """
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        """Hash all levels."""
+        self._levels = [list(leaves)]
+        while len(self._levels[-1]) > 1:
+            self._levels.append(_above(self._levels[-1]))
+
+    @property
+    def size(self) -> int:
+        """Number of leaves."""
+        return len(self._levels[0])
+
+    @property
+    def root(self) -> bytes:
+        """The root; of no leaves it is the hash of nothing."""
+        return self._levels[-1][0] if self.size else hashlib.sha256(b"").digest()
+
+    def proof(self, index: int) -> tuple[bytes, ...]:
+        """The hashes beside the way from a leaf up to the root.
+
+        Raises:
+            InputError: There is no leaf at this position.
+        """
+        if not 0 <= index < self.size:
+            raise InputError(f"Expected a position below {self.size}, found {index}.")
+        beside = [(level, (index >> height) ^ 1) for height, level in enumerate(self._levels[:-1])]
+        return tuple(level[place] for level, place in beside if place < len(level))
+
+    def receipt(self, index: int) -> "Receipt":
+        """The receipt for one leaf.
+
+        Raises:
+            InputError: There is no leaf at this position.
+        """
+        return Receipt(index=index, size=self.size, path=self.proof(index), root=self.root)
 
 
 def verify_inclusion(
@@ -106,16 +129,14 @@ class Receipt:
     path: tuple[bytes, ...]
     root: bytes
 
-    @classmethod
-    def of(cls, messages: Sequence[bytes], index: int) -> "Receipt":
+    @staticmethod
+    def of(messages: Sequence[bytes], index: int) -> "Receipt":
         """The receipt for one of a round's messages.
 
         Raises:
             InputError: There is no message at this position.
         """
-        leaves = [leaf_hash(message) for message in messages]
-        path = proof_of_leaves(leaves, index)
-        return cls(index=index, size=len(leaves), path=path, root=root_of_leaves(leaves))
+        return MerkleTree([leaf_hash(message) for message in messages]).receipt(index)
 
     def check(self, message: bytes, published_root: bytes) -> None:
         """Check it against the root as published, not as the receipt says.
@@ -160,14 +181,14 @@ class Receipt:
             raise refused
         if not isinstance(path, list) or len(path) > MAX_PATH or not 0 <= numbers[1] < numbers[2]:
             raise refused
-        hashes = [_digest(text) for text in (*path, body["root"])]
+        hashes = [digest_of(text) for text in (*path, body["root"])]
         if any(digest is None for digest in hashes):
             raise refused
         *steps, root = [digest for digest in hashes if digest is not None]
         return cls(index=numbers[1], size=numbers[2], path=tuple(steps), root=root)
 
 
-def _digest(text: object) -> bytes | None:
+def digest_of(text: object) -> bytes | None:
     """32 bytes from their one spelling in hexadecimal."""
     if not isinstance(text, str) or len(text) != 64:
         return None

@@ -23,6 +23,7 @@ from privet.privacy.errors import (
     IntegrityError,
     PrivacyError,
 )
+from privet.privacy.minimization.denials import DeniedError, Reason
 from privet.privacy.minimization.policy import EgressPolicy, FieldRule, FieldType
 
 MAGIC = b"PVEG"
@@ -66,6 +67,11 @@ def scrub(error: BaseException | None) -> str:
     return next((word for kind, word in _ERRORS if isinstance(error, kind)), "failed")
 
 
+def vector_message_bytes(dimension: int) -> int:
+    """Size of a message whose only field is a vector of this many 32-bit integers."""
+    return HEADER_BYTES + 4 * dimension
+
+
 def message_bytes(policy: EgressPolicy, step: str) -> int:
     """Size of every message of a step, whatever is in it."""
     return HEADER_BYTES + sum(rule.size(step) for rule in policy.of_step(step))
@@ -75,12 +81,14 @@ def encode_message(policy: EgressPolicy, message: Message) -> bytes:
     """A message's bytes.
 
     Raises:
-        EgressError: The policy does not allow it. Names the field at fault if the policy knows
+        DeniedError: The policy does not allow it. Names the field at fault if the policy knows
             it, and never what is in it.
     """
     rules = policy.of_step(message.step) if type(message.step) is str else ()
     if not rules or set(message.fields) != {rule.field for rule in rules}:
-        raise _denied("a message of other fields than the policy has for the step")
+        raise DeniedError(
+            "a message of other fields than the policy has for the step", Reason.FIELDS
+        )
     fields = [_field(rule, message.step, message.fields[rule.field]) for rule in rules]
     return b"".join([_header(policy, message.step), *fields])
 
@@ -119,9 +127,12 @@ def _header(policy: EgressPolicy, step: str) -> bytes:
 def _field(rule: FieldRule, step: str, value: object) -> bytes:
     entries = _entries(rule, value)
     if entries is None or entries.shape != rule.shapes[step]:
-        raise _denied(f"field {rule.field!r} of another type or shape than {rule.type}")
+        what = f"field {rule.field!r} of another type or shape than {rule.type}"
+        raise DeniedError(what, Reason.FORM)
     if not _in_range(rule, entries):
-        raise _denied(f"a value of field {rule.field!r} of more than {rule.bits} bits")
+        raise DeniedError(
+            f"a value of field {rule.field!r} of more than {rule.bits} bits", Reason.RANGE
+        )
     return entries.astype(rule.type.dtype, copy=False).tobytes()
 
 
@@ -151,7 +162,3 @@ def _value(rule: FieldRule, entries: NDArray[Any]) -> Value:
     if rule.type is FieldType.WORD:
         return rule.words[int(entries)]
     return entries if entries.shape else int(entries)
-
-
-def _denied(what: str) -> EgressError:
-    return EgressError(f"The egress policy does not allow {what}. Nothing was sent.")

@@ -6,6 +6,7 @@ from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.contribution import sensitivity
 from privet.privacy.errors import IntegrityError
 from privet.privacy.ledger import Entry
+from privet.privacy.minimization.messages import vector_message_bytes
 from privet.privacy.report.claims import RELATION_TEXTS, Relation
 from privet.privacy.report.sections import (
     AdversaryGuarantee,
@@ -117,7 +118,7 @@ def egress(view: LedgerView) -> Egress:
         EgressStep(
             name=step["step"]["name"],
             fields=("contribution: 32-bit integers, the same number whatever the history",),
-            bytes_per_device=4 * int(step["encoding"]["dimension"]),
+            bytes_per_device=vector_message_bytes(int(step["encoding"]["dimension"])),
             padded=True,
             devices=int(view.facts["devices"]),
         )

@@ -4,7 +4,7 @@ For tests and benchmarks: keys can be seeded, and then nothing is private.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from privet.privacy.errors import PrivacyError
 from privet.privacy.randomness import Randomness
-from privet.privacy.secagg.client import Client
+from privet.privacy.secagg.client import Client, UnmaskRecord
 from privet.privacy.secagg.primitives import SigningKey, random_bytes
 from privet.privacy.secagg.server import Aggregate, PendingRelease, Server
 from privet.privacy.secagg.terms import Terms
@@ -76,6 +76,8 @@ class Cohort:
         identities: The devices' keys.
         seed: Makes the devices' secrets reproducible; None takes them from the operating system.
         certifier: Certifies the identities, if the terms ask for it.
+        records: The devices' durable memories; in memory if not given.
+        on_message: Called with the stage, the device and each message before it leaves.
     """
 
     def __init__(
@@ -86,17 +88,21 @@ class Cohort:
         *,
         seed: int | None = None,
         certifier: SigningKey | None = None,
+        records: Sequence[UnmaskRecord] | None = None,
+        on_message: Callable[[str, int, bytes], None] = lambda stage, device, message: None,
     ) -> None:
         """Make the server and the devices."""
         self.meter = Meter()
         self.records = [MemoryRecord() for _ in identities]
+        self._on_message = on_message
         self.server = Server(terms, server_key)
         self.clients = []
         for i, identity in enumerate(identities):
             rng = None if seed is None else Randomness.insecure_seeded(seed * 1_000_003 + i)
             certificate = certifier.certify(identity.public) if certifier else b""
             with self.meter.of(i):
-                client = Client(terms, identity, self.records[i], certificate=certificate, rng=rng)
+                record = self.records[i] if records is None else records[i]
+                client = Client(terms, identity, record, certificate=certificate, rng=rng)
             self.clients.append(client)
         self.identities = identities
 
@@ -148,7 +154,8 @@ class Cohort:
         """Play one stage with the devices that still answer."""
         if stage == "advert":
             for i in sorted(alive):
-                self._answer(i, b"", lambda c, _: c.advertise(), self.server.accept_advert)
+                advertise = self._noted(stage, i, lambda c, _: c.advertise())
+                self._answer(i, b"", advertise, self.server.accept_advert)
             return
         inbox = self.inbox_before(stage, charge)
         actions: dict[str, Callable[[int, Client, bytes], bytes]] = {
@@ -159,7 +166,18 @@ class Cohort:
         }
         accept = getattr(self.server, f"accept_{stage}")
         for i in sorted(alive & inbox.keys()):
-            self._answer(i, inbox[i], partial(actions[stage], i), accept)
+            action = self._noted(stage, i, partial(actions[stage], i))
+            self._answer(i, inbox[i], action, accept)
+
+    def _noted(
+        self, stage: str, device: int, action: Callable[[Client, bytes], bytes]
+    ) -> Callable[[Client, bytes], bytes]:
+        def noted(client: Client, message: bytes) -> bytes:
+            answer = action(client, message)
+            self._on_message(stage, device, answer)
+            return answer
+
+        return noted
 
     def _answer(
         self,

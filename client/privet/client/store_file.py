@@ -1,0 +1,79 @@
+"""The file of a device's store: who may use it, and what SQLite's errors about it mean."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from privet.privacy.errors import InputError, IntegrityError
+
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_CLOSED_OFF = {
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_AUTH,
+}
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """SQLite's errors in words; nothing that it quotes from the file.
+
+    Raises:
+        InputError: The disk is full or fails, another process holds the file, or it cannot be
+            written.
+        IntegrityError: Anything else: the file is damaged.
+    """
+    try:
+        yield
+    except UnicodeError as error:
+        raise IntegrityError(f"{path} is damaged: it has text that is none.") from error
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", -1) & 0xFF
+        if code in _FULL:
+            raise InputError(
+                f"{path} cannot be written: the disk is full or fails. Nothing was sent."
+            ) from error
+        if code in _BUSY:
+            raise InputError(
+                f"{path} is held by another process. Nothing was sent; try again later."
+            ) from error
+        if code in _CLOSED_OFF:
+            raise InputError(f"{path} cannot be opened for writing. Nothing was sent.") from error
+        raise IntegrityError(f"{path} is damaged or not a device's store.") from error
+
+
+def make_file(path: Path) -> None:
+    """Make an empty file that only its owner may use.
+
+    Raises:
+        InputError: It holds something already, or cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if os.fstat(descriptor).st_size > 0:
+                raise InputError(f"{path} already holds something. Open it without create.")
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise InputError(f"{path} cannot be made: {error.strerror}.") from error
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is no file, or one that others may use.
+
+    Raises:
+        InputError: Which of the two, and what to do.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"No device's store at {path}. If this device never took part, create one; if it did, "
+            "what it promised is lost, and it must not take part again under the same identity."
+        )
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        raise InputError(f"Others than its owner may use {path}. Run: chmod 600 {path}")
