@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from privet.privacy.errors import InputError, IntegrityError
 from privet.privacy.minimization.egress_log import EgressLedger
 from privet.privacy.minimization.merkle import MerkleTree, Receipt, leaf_hash, merkle_root
-from privet.privacy.minimization.published import PublishedRoot, RoundMessages
+from privet.privacy.minimization.published import PublishedRoot, RoundMessages, SaltedReceipt
 from privet.privacy.minimization.sending import Sent, Slot
 
 SLOT = Slot(run="run", round_number=3, stage="masked")
@@ -36,9 +36,9 @@ def test_each_device_of_a_round_of_any_size_finds_its_message(
 ) -> None:
     round_ = a_round([*messages, *data.draw(st.lists(st.sampled_from(messages), max_size=3))])
     published = round_.publish()
-    assert (published.size, published.root) == (len(messages), merkle_root(messages))
+    assert published.size == len(messages)
     for message in messages:
-        receipt = Receipt.from_dict(round_.receipt(leaf_hash(message).hex()).to_dict())
+        receipt = SaltedReceipt.from_dict(round_.receipt(leaf_hash(message).hex()).to_dict())
         PublishedRoot.from_dict(published.to_dict()).check(receipt, sent(message))
     left_out = data.draw(st.sampled_from(messages))
     others = a_round([message for message in messages if message != left_out])
@@ -68,6 +68,16 @@ def test_a_receipt_is_for_its_own_round_root_and_message() -> None:
             root.check(given_, line)
 
 
+def test_no_receipt_lets_its_holder_guess_a_neighbours_message() -> None:
+    mine, theirs = b"mine", b"of an empty history, known to everybody"
+    round_ = a_round([mine, theirs])
+    root, receipt = round_.publish(), round_.receipt(sent(mine).leaf)
+    (beside,) = receipt.receipt.path
+    guess = leaf_hash(theirs)
+    assert beside not in (guess, leaf_hash(guess + receipt.salt), leaf_hash(guess))
+    assert root != a_round([mine, theirs]).publish()
+
+
 def test_a_round_is_closed_once_its_root_is_published() -> None:
     round_ = a_round([b"a"])
     with pytest.raises(IntegrityError, match="once the round's root is published"):
@@ -89,6 +99,20 @@ def test_a_tree_gives_the_proofs_of_its_messages(size: int) -> None:
     for index in (-1, size):
         with pytest.raises(InputError, match="position below"):
             tree.receipt(index)
+
+
+@pytest.mark.parametrize(
+    "change", [{"salt": "ab"}, {"salt": 1}, {"receipt": None}, {"more": 1}, {"salt": "AB" * 32}]
+)
+def test_what_is_no_receipt_is_refused(change: dict[str, Any]) -> None:
+    round_ = a_round([b"a", b"b"])
+    round_.publish()
+    body = round_.receipt(sent(b"a").leaf).to_dict()
+    assert SaltedReceipt.from_dict(body).to_dict() == body
+    damaged: Any
+    for damaged in ({**body, **change}, [], {}):
+        with pytest.raises(InputError):
+            SaltedReceipt.from_dict(damaged)
 
 
 BODY = a_round([b"a", b"b"]).publish().to_dict()

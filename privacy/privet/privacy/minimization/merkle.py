@@ -1,9 +1,9 @@
 """A Merkle tree over a round's messages, with receipts that a user can check.
 
 The tree is that of RFC 6962, section 2.1: SHA-256 with a zero byte before a leaf and a one byte
-before an inner node, so that no message can pass for a node. The server publishes the root and
-the number of messages; a receipt shows that one's own message is among them, and says nothing
-about the others. It does not show that the server summed what it received.
+before an inner node, so that no message can pass for a node. A receipt shows that one's own message
+is among those of a root. Its path has the hash of the message beside it, so a round's receipts are
+made of salted messages (:mod:`privet.privacy.minimization.published`).
 """
 
 import hashlib

@@ -3,9 +3,15 @@
 The server adds each message as it accepts it, publishes the root with their number, and hands out
 a receipt for each. A device looks up the message's hash in its own ledger. If the published roots
 are where everybody sees the same ones, a server that leaves a message out, or takes one that
-nobody sent in its place, is found out by the device whose message it is.
+nobody sent in its place, is found out by the device whose message it is. It does not show that
+the server summed what it received.
+
+A receipt's path has its neighbour's hash in it. Where a message could be guessed (without noise or
+masks, an empty history's is known), a plain hash would confirm the guess to the neighbour, so the
+server salts each message, and tells the salt to nobody but its sender.
 """
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +19,39 @@ from privet.privacy.errors import InputError, IntegrityError
 from privet.privacy.minimization.merkle import MAX_PATH, MerkleTree, Receipt, digest_of, leaf_hash
 from privet.privacy.minimization.sending import Sent, Slot
 
+SALT_BYTES = 32
 _VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaltedReceipt:
+    """What a device keeps to check that its message was in a round.
+
+    Attributes:
+        salt: Of its message, 32 bytes that only server and device know.
+        receipt: For the salted hash.
+    """
+
+    salt: bytes
+    receipt: Receipt
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"salt": self.salt.hex(), "receipt": self.receipt.to_dict()}
+
+    @classmethod
+    def from_dict(cls, body: object) -> "SaltedReceipt":
+        """Read a receipt back.
+
+        Raises:
+            InputError: Not a receipt.
+        """
+        salt = None
+        if isinstance(body, dict) and set(body) == {"salt", "receipt"}:
+            salt = digest_of(body["salt"])
+        if not isinstance(body, dict) or salt is None:
+            raise InputError("Expected a receipt with its salt.")
+        return cls(salt=salt, receipt=Receipt.from_dict(body["receipt"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +68,16 @@ class PublishedRoot:
     size: int
     root: bytes
 
-    def check(self, receipt: Receipt, sent: Sent) -> None:
+    def check(self, salted: SaltedReceipt, sent: Sent) -> None:
         """Check that a message from a device's own ledger is among them.
 
         Raises:
             IntegrityError: It is not, or the receipt is for another round or root.
         """
-        if sent.slot != self.slot or receipt.size != self.size:
+        leaf = digest_of(sent.leaf)
+        if leaf is None or sent.slot != self.slot or salted.receipt.size != self.size:
             raise IntegrityError("The receipt is for another round than the one published.")
-        receipt.check_leaf(bytes.fromhex(sent.leaf), self.root)
+        salted.receipt.check(leaf + salted.salt, self.root)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -75,6 +114,7 @@ class RoundMessages:
     def __init__(self, slot: Slot) -> None:
         """No message yet."""
         self.slot = slot
+        self._salts: dict[bytes, bytes] = {}
         self._positions: dict[bytes, int] = {}
         self._tree: MerkleTree | None = None
 
@@ -86,15 +126,18 @@ class RoundMessages:
         """
         if self._tree is not None:
             raise IntegrityError("The round's root was published: no message can be added to it.")
-        self._positions.setdefault(leaf_hash(message), len(self._positions))
+        leaf = leaf_hash(message)
+        self._positions.setdefault(leaf, len(self._positions))
+        self._salts.setdefault(leaf, os.urandom(SALT_BYTES))
 
     def publish(self) -> PublishedRoot:
         """Close the round and give the root over its messages, in the order of their arrival."""
         if self._tree is None:
-            self._tree = MerkleTree(list(self._positions))
+            salted = (leaf_hash(leaf + self._salts[leaf]) for leaf in self._positions)
+            self._tree = MerkleTree(list(salted))
         return PublishedRoot(slot=self.slot, size=self._tree.size, root=self._tree.root)
 
-    def receipt(self, leaf: str) -> Receipt:
+    def receipt(self, leaf: str) -> SaltedReceipt:
         """The receipt for a message, by its hash as its device's ledger has it.
 
         Raises:
@@ -103,7 +146,8 @@ class RoundMessages:
         """
         if self._tree is None:
             raise IntegrityError("There are receipts once the round's root is published.")
-        position = self._positions.get(digest_of(leaf) or b"")
-        if position is None:
+        found = digest_of(leaf)
+        if found is None or found not in self._positions:
             raise InputError("This message is not among those of the round.")
-        return self._tree.receipt(position)
+        receipt = self._tree.receipt(self._positions[found])
+        return SaltedReceipt(salt=self._salts[found], receipt=receipt)
