@@ -25,7 +25,7 @@ from privet.models.requests import TaskMessage, sign_request
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.canonical import canonical_bytes
 from privet.privacy.errors import EgressError, IntegrityError
-from privet.privacy.minimization.agreement import Agreement
+from privet.privacy.minimization.agreement import Agreement, Limits
 from privet.privacy.minimization.envelope import MESSAGE_TYPE, RECORD, Envelope
 from privet.privacy.minimization.gate import Gate, Upload
 from privet.privacy.minimization.messages import HEADER_BYTES, message_bytes
@@ -159,7 +159,7 @@ def test_under_secure_aggregation_no_vector_leaves_unmasked() -> None:
 
 def test_a_device_answers_for_a_step_as_often_as_agreed() -> None:
     asked = device(
-        LOCAL, agreement=Agreement.to(federation_policy(LOCAL, FEDERATION), max_participations=2)
+        LOCAL, agreement=Agreement.to(federation_policy(LOCAL, FEDERATION), limits=Limits(max_participations=2))
     )
     found = [asked.answer(request("contribute", LOCAL)) for _ in range(3)]
     assert found[0] is not None and found[1] is not None and found[2] is None

@@ -16,7 +16,7 @@ from privet.models.plan import Plan, PublicFacts
 from privet.models.planning import make_plan
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.ledger import Charge, charges
-from privet.privacy.minimization.agreement import Agreement, MemoryParticipations
+from privet.privacy.minimization.agreement import Agreement, Limits, MemoryParticipations
 from privet.privacy.randomness import Randomness
 from privet.privacy.secagg.primitives import SigningKey
 from privet.privacy.secagg.testing import MemoryRecord
@@ -89,7 +89,7 @@ class World:
                 history=self.cohort.slice(row, row + 1),
                 identity=SigningKey.generate(),
                 federation=federation,
-                agreement=Agreement.to(policy, max_participations=participations),
+                agreement=Agreement.to(policy, limits=Limits(max_participations=participations)),
                 participations=MemoryParticipations(),
                 record=MemoryRecord(),
                 randomness=(

@@ -24,12 +24,20 @@ STAGES = ("advert", "sharing", "masked", "cosignature", "shares")
 
 @dataclass
 class MemoryRecord:
-    """A record of unmasked rounds that lasts as long as the object, for tests."""
+    """A record of unmasked rounds that lasts as long as the object, for tests.
 
+    Attributes:
+        kept_in: The device's own memory, marked first, if it has one.
+        seen: What was marked.
+    """
+
+    kept_in: UnmaskRecord | None = None
     seen: set[bytes] = field(default_factory=set)
 
     def record_unmasked(self, roster_hash: bytes, round_id: bytes) -> None:
         """Remember a round; refuse the second time."""
+        if self.kept_in is not None:
+            self.kept_in.record_unmasked(roster_hash, round_id)
         if self.seen & {roster_hash, round_id}:
             raise PrivacyError("This round was unmasked before.")
         self.seen |= {roster_hash, round_id}
@@ -76,7 +84,8 @@ class Cohort:
         identities: The devices' keys.
         seed: Makes the devices' secrets reproducible; None takes them from the operating system.
         certifier: Certifies the identities, if the terms ask for it.
-        records: The devices' durable memories; in memory if not given.
+        records: The devices' own memories of what they unmasked; none but `MemoryRecord`'s if not
+            given.
         on_message: Called with the stage, the device and each message before it leaves.
     """
 
@@ -93,7 +102,7 @@ class Cohort:
     ) -> None:
         """Make the server and the devices."""
         self.meter = Meter()
-        self.records = [MemoryRecord() for _ in identities]
+        self.records = [MemoryRecord(kept_in) for kept_in in records or [None] * len(identities)]
         self._on_message = on_message
         self.server = Server(terms, server_key)
         self.clients = []
@@ -101,8 +110,7 @@ class Cohort:
             rng = None if seed is None else Randomness.insecure_seeded(seed * 1_000_003 + i)
             certificate = certifier.certify(identity.public) if certifier else b""
             with self.meter.of(i):
-                record = self.records[i] if records is None else records[i]
-                client = Client(terms, identity, record, certificate=certificate, rng=rng)
+                client = Client(terms, identity, self.records[i], certificate=certificate, rng=rng)
             self.clients.append(client)
         self.identities = identities
 
