@@ -102,7 +102,8 @@ class Cohort:
     ) -> None:
         """Make the server and the devices."""
         self.meter = Meter()
-        self.records = [MemoryRecord(kept_in) for kept_in in records or [None] * len(identities)]
+        own: Sequence[UnmaskRecord | None] = records or [None] * len(identities)
+        self.records = [MemoryRecord(kept_in) for kept_in in own]
         self._on_message = on_message
         self.server = Server(terms, server_key)
         self.clients = []
