@@ -331,6 +331,13 @@ def test_a_store_refuses_to_cross_a_fork(
         answer(store.ledger, 0)
 
 
+def test_a_closed_store_says_so(path: Path) -> None:
+    with DeviceStore(path, create=True) as store:
+        pass
+    with pytest.raises(InputError, match="was closed"):
+        answer(store.ledger, 0)
+
+
 def test_the_clock_means_nothing(store: DeviceStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: -1.0)
     far: dict[str, Any] = {"series": "s", "max_participations": 9, "min_separation": 3}

@@ -159,7 +159,10 @@ def test_under_secure_aggregation_no_vector_leaves_unmasked() -> None:
 
 def test_a_device_answers_for_a_step_as_often_as_agreed() -> None:
     asked = device(
-        LOCAL, agreement=Agreement.to(federation_policy(LOCAL, FEDERATION), limits=Limits(max_participations=2))
+        LOCAL,
+        agreement=Agreement.to(
+            federation_policy(LOCAL, FEDERATION), limits=Limits(max_participations=2)
+        ),
     )
     found = [asked.answer(request("contribute", LOCAL)) for _ in range(3)]
     assert found[0] is not None and found[1] is not None and found[2] is None

@@ -109,7 +109,7 @@ class DeviceStore:
 
     def read(self) -> Iterator[Entry]:
         """All entries; see `EntryStore`."""
-        with self._transaction():
+        with self._transaction("BEGIN"):
             found = self._since(None)
         return iter(found)
 
@@ -138,7 +138,7 @@ class DeviceStore:
 
     def answer(self, seq: int) -> bytes | None:
         """The bytes of the message that this entry is about, if they are the ones kept."""
-        with self._transaction():
+        with self._transaction("BEGIN"):
             row = self._db.execute("SELECT message FROM answer WHERE seq = ?", (seq,)).fetchone()
         if row is not None and type(row[0]) is not bytes:
             raise IntegrityError(f"{self.path} is damaged: the answer that it keeps is no message.")
@@ -209,7 +209,10 @@ class DeviceStore:
 
     @contextmanager
     def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-        """One writer at a time; committed, and on the disk, when it is left."""
+        """One writer at a time; committed, and on the disk, when it is left.
+
+        What only reads begins with BEGIN: it sees one moment, and waits for nobody who reads.
+        """
         if os.getpid() != self._process:
             raise InputError(
                 "A device's store was opened by another process than this one: a fork must open "

@@ -23,14 +23,16 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     """SQLite's errors in words; nothing that it quotes from the file.
 
     Raises:
-        InputError: The disk is full or fails, another process holds the file, or it cannot be
-            written.
+        InputError: The disk is full or fails, another process holds the file, it cannot be
+            written, or it was closed.
         IntegrityError: Anything else: the file is damaged.
     """
     try:
         yield
     except UnicodeError as error:
         raise IntegrityError(f"{path} is damaged: it has text that is none.") from error
+    except sqlite3.ProgrammingError as error:
+        raise InputError(f"{path} was closed by this program. Nothing was sent.") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", -1) & 0xFF
         if code in _FULL:

@@ -49,9 +49,19 @@ class IntegrityError(PrivetError):
 
 
 class EgressError(PrivetError):
-    """Something tried to leave a device that the policy does not allow."""
+    """Something tried to leave a device that the policy does not allow.
+
+    Attributes:
+        reason: Why a gate denied it, one of `privet.privacy.minimization.denials.Reason`; empty if
+            it was refused before it came to that.
+    """
 
     exit_code: ClassVar[int] = 6
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        """Say what was refused, and the reason in one word."""
+        super().__init__(message)
+        self.reason = reason
 
 
 class TransportError(PrivetError):

@@ -28,13 +28,11 @@ class Reason(StrEnum):
     RANGE = "range"
 
 
-class DeniedError(EgressError):
-    """The policy does not allow an upload."""
-
-    def __init__(self, what: str, reason: Reason) -> None:
-        """Say what kind of thing was denied; never its content."""
-        super().__init__(f"The egress policy does not allow {what}. Nothing was sent.")
-        self.reason = reason
+def denied(what: str, reason: Reason) -> EgressError:
+    """The error of an upload that the policy does not allow; ``what`` never names its content."""
+    return EgressError(
+        f"The egress policy does not allow {what}. Nothing was sent.", reason=reason.value
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

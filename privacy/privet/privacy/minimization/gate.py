@@ -20,7 +20,7 @@ from privet.privacy.minimization.agreement import (
     MemoryParticipations,
     Participations,
 )
-from privet.privacy.minimization.denials import Denial, DeniedError, Reason
+from privet.privacy.minimization.denials import Denial, Reason, denied
 from privet.privacy.minimization.egress_line import EgressLine, NoLeaf
 from privet.privacy.minimization.egress_log import EgressLedger
 from privet.privacy.minimization.merkle import leaf_hash
@@ -145,7 +145,7 @@ class Gate:
         reason = self._fault(upload)
         if reason is not None:
             self.deny(reason, upload.step, (upload.field,))
-            raise DeniedError("an upload of this field, step, length, type or range", reason)
+            raise denied("an upload of this field, step, length, type or range", reason)
         leaf = None
         if upload.devices == 1:
             leaf = leaf_hash(encode_message(self.policy, upload.message())).hex()
@@ -162,8 +162,8 @@ class Gate:
         """
         try:
             payload = encode_message(self.policy, message)
-        except DeniedError as error:
-            self.deny(error.reason, message.step, tuple(message.fields))
+        except EgressError as error:
+            self.deny(Reason(error.reason), message.step, tuple(message.fields))
             raise
         self._record(message.step, 1, leaf_hash(payload).hex())
         return AdmittedMessage(payload, _KEY)

@@ -23,7 +23,7 @@ from privet.privacy.errors import (
     IntegrityError,
     PrivacyError,
 )
-from privet.privacy.minimization.denials import DeniedError, Reason
+from privet.privacy.minimization.denials import Reason, denied
 from privet.privacy.minimization.policy import EgressPolicy, FieldRule, FieldType
 
 MAGIC = b"PVEG"
@@ -81,14 +81,12 @@ def encode_message(policy: EgressPolicy, message: Message) -> bytes:
     """A message's bytes.
 
     Raises:
-        DeniedError: The policy does not allow it. Names the field at fault if the policy knows
+        EgressError: The policy does not allow it. Names the field at fault if the policy knows
             it, and never what is in it.
     """
     rules = policy.of_step(message.step) if type(message.step) is str else ()
     if not rules or set(message.fields) != {rule.field for rule in rules}:
-        raise DeniedError(
-            "a message of other fields than the policy has for the step", Reason.FIELDS
-        )
+        raise denied("a message of other fields than the policy has for the step", Reason.FIELDS)
     fields = [_field(rule, message.step, message.fields[rule.field]) for rule in rules]
     return b"".join([_header(policy, message.step), *fields])
 
@@ -128,11 +126,9 @@ def _field(rule: FieldRule, step: str, value: object) -> bytes:
     entries = _entries(rule, value)
     if entries is None or entries.shape != rule.shapes[step]:
         what = f"field {rule.field!r} of another type or shape than {rule.type}"
-        raise DeniedError(what, Reason.FORM)
+        raise denied(what, Reason.FORM)
     if not _in_range(rule, entries):
-        raise DeniedError(
-            f"a value of field {rule.field!r} of more than {rule.bits} bits", Reason.RANGE
-        )
+        raise denied(f"a value of field {rule.field!r} of more than {rule.bits} bits", Reason.RANGE)
     return entries.astype(rule.type.dtype, copy=False).tobytes()
 
 
