@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,8 +129,8 @@ class SuperLink:
         with ControlHttpClient.from_server_address(*self._where, interceptors=[]) as client:
             return int(client.RegisterNode(RegisterNodeRequest(public_key=public_key)).node_id)
 
-    def start_run(self) -> "ServerSide":
-        """Start a run and take its ServerApp's place."""
+    def start_run(self, app: Mapping[str, bytes] | None = None) -> "ServerSide":
+        """Start a run of an app's files and take its ServerApp's place."""
         from flwr.cli.build import build_fab_from_files
         from flwr.proto.control_pb2 import StartRunRequest
         from flwr.proto.fab_pb2 import Fab
@@ -139,7 +139,7 @@ class SuperLink:
         from flwr.supercore.runtime import RuntimeHttpClient
         from flwr.superlink.grid import HttpGrid
 
-        bundle, _ = build_fab_from_files(APP)
+        bundle, _ = build_fab_from_files(dict(app or APP))
         fab = Fab(hash_str=hashlib.sha256(bundle).hexdigest(), content=bundle)
         with ControlHttpClient.from_server_address(*self._where, interceptors=[]) as control:
             control.StartRun(StartRunRequest(fab=fab))

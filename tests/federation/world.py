@@ -1,10 +1,12 @@
 """A federation of a few devices behind a Flower Grid in memory, with the real ClientApp."""
 
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tests.server.world import TwoSums
 
 from privet.client.flower_app import client_app
 from privet.client.session import Device, DeviceSession
@@ -29,6 +31,7 @@ from privet.simulations.memory_grid import MemoryGrid, Node, app_node
 
 DEVICES, ITEMS, FEWEST = 12, 14, 8
 SEED = 4
+TWO_SUMS = TwoSums()
 SERVER_KEY = SigningKey.from_secret(bytes(range(32)))
 FEDERATION = Federation(
     run="a-test", server_key=SERVER_KEY.public, corrupt_permille=0, drop_permille=300
@@ -87,7 +90,7 @@ class World:
             Device(
                 model=model,
                 history=self.cohort.slice(row, row + 1),
-                identity=SigningKey.generate(),
+                identity=SigningKey.from_secret(sha256(b"device %d" % row).digest()),
                 federation=federation,
                 agreement=Agreement.to(policy, limits=Limits(max_participations=participations)),
                 participations=MemoryParticipations(),

@@ -121,7 +121,7 @@ class MemoryGrid(Grid):
 def _copied(message: Message) -> Message:
     """The same message with records of its own; their arrays and bytes are shared."""
     other = copy.copy(message)
-    records = {name: copy.copy(record) for name, record in message.content.items()}
+    records = {name: type(record)(dict(record)) for name, record in message.content.items()}
     other.__dict__["_content"] = RecordDict(records)
     return other
 
