@@ -90,7 +90,7 @@ def secagg_plus(devices: int, dimension: int, shares: int, threshold: int) -> Co
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
-        done = FitRes(Status(Code.OK, ""), ndarrays_to_parameters([vector]), 1, {})
+        done = FitRes(Status(Code.OK, ""), ndarrays_to_parameters([vector]), 1000, {})
         return Message(recorddict_compat.fitres_to_recorddict(done, False), reply_to=message)
 
     size = {"up": 0, "down": 0}

@@ -23,7 +23,7 @@ from privet.models.model import Model, state_hash
 from privet.models.plan import Plan, StepPlan
 from privet.models.requests import TaskMessage, open_request
 from privet.privacy.accounting.adversaries import Trust
-from privet.privacy.canonical import canonical_bytes, parse_canonical
+from privet.privacy.canonical import canonical_bytes
 from privet.privacy.errors import InputError, PrivacyError
 from privet.privacy.minimization.agreement import Agreement, Participations
 from privet.privacy.minimization.egress_log import EgressLedger
@@ -145,7 +145,7 @@ class DeviceSession:
         challenge, plan = body[:CHALLENGE_BYTES], body[CHALLENGE_BYTES:]
         if len(challenge) != CHALLENGE_BYTES:
             raise InputError("Expected a challenge and a plan.")
-        gate = self._gate(Plan.from_dict(parse_canonical(plan)))
+        gate = self._gate(Plan.from_bytes(plan))
         data = Hello.sign(
             self._device.identity,
             int(self._device.history.devices[0]),

@@ -14,7 +14,6 @@ from privet.models.federation_policy import protocol_bytes
 from privet.models.identified import CHALLENGE_BYTES, Hello
 from privet.models.plan import Plan
 from privet.models.requests import sign_request
-from privet.privacy.canonical import canonical_bytes
 from privet.privacy.errors import PrivacyError
 from privet.privacy.minimization.envelope import Envelope
 from privet.privacy.minimization.policy import EgressPolicy
@@ -63,7 +62,7 @@ class Enrolment:
             del self._devices[node]
         run, stage = self._federation.run, Stage.HELLO.value
         challenges = {n: os.urandom(CHALLENGE_BYTES) for n in connected - self._devices.keys()}
-        body = canonical_bytes(plan.to_dict())
+        body = plan.to_bytes()
         requests = {
             node: Envelope(
                 stage=stage,
