@@ -114,7 +114,7 @@ def test_a_bad_answer_is_a_dropout_and_harms_nobody_else(
     stage: str, kind: str, tmp_path: Path
 ) -> None:
     plan = plan_of(Trust.SECURE_AGGREGATION, MODEL)
-    sums, survivors = play(World(plan, MODEL), changing(stage, PAYLOADS[kind]), tmp_path)
+    sums, survivors = play(World(plan, MODEL, lasting=True), changing(stage, PAYLOADS[kind]), tmp_path)
     assert sums == [sum_of(plan, others(stage))]
     assert survivors == [len(others(stage))]
 
@@ -125,7 +125,7 @@ def test_a_bad_answer_is_a_dropout_without_masks_too(
     trust: Trust, kind: str, tmp_path: Path
 ) -> None:
     plan = plan_of(trust, MODEL)
-    sums, survivors = play(World(plan, MODEL), changing("contribute", PAYLOADS[kind]), tmp_path)
+    sums, survivors = play(World(plan, MODEL, lasting=True), changing("contribute", PAYLOADS[kind]), tmp_path)
     if trust is Trust.LOCAL:
         assert sums == [sum_of(plan, others("contribute"))]
     # Under local trust all that were asked are charged, before they are asked.
@@ -188,7 +188,7 @@ def test_duplicates_count_once_and_late_replies_and_errors_not_at_all(
     change: Callable[[Node], Node], left: int, tmp_path: Path
 ) -> None:
     plan = plan_of(Trust.SECURE_AGGREGATION, MODEL)
-    sums, survivors = play(World(plan, MODEL), change, tmp_path)
+    sums, survivors = play(World(plan, MODEL, lasting=True), change, tmp_path)
     assert sums == [sum_of(plan, range(DEVICES) if left == DEVICES else others("mask"))]
     assert survivors == [left]
 
@@ -198,7 +198,7 @@ def test_a_node_that_speaks_for_another_devices_identity_is_not_enrolled(
     trust: Trust, tmp_path: Path
 ) -> None:
     plan = plan_of(trust, MODEL)
-    world = World(plan, MODEL)
+    world = World(plan, MODEL, lasting=True)
     fleet = world.fleet(world.grid({BAD: of_another(world)}))
     coordinate(fleet, plan, MODEL, tmp_path)
     assert fleet.attendance.answered["hello"] == DEVICES - 1  # type: ignore[index]
@@ -207,9 +207,10 @@ def test_a_node_that_speaks_for_another_devices_identity_is_not_enrolled(
 
 def test_a_device_that_agreed_to_another_plan_is_silent(tmp_path: Path) -> None:
     plan = plan_of(Trust.SECURE_AGGREGATION, MODEL)
-    world = World(plan, MODEL)
+    world = World(plan, MODEL, lasting=True)
     nothing = Agreement(plan_hashes=frozenset({"0" * 64}), policy_hashes=frozenset())
     world.devices[BAD] = replace(world.devices[BAD], agreement=nothing)
+    world.restart(BAD)
     fleet = Recording(world.fleet(world.grid()))
     coordinate(fleet, plan, MODEL, tmp_path)
     assert fleet.sums == [sum_of(plan, others("mask"))]
@@ -220,7 +221,7 @@ def test_too_few_good_devices_end_the_round_with_nothing_learnt_or_charged(
     stage: str, tmp_path: Path
 ) -> None:
     plan = plan_of(Trust.SECURE_AGGREGATION, MODEL)
-    world = World(plan, MODEL)
+    world = World(plan, MODEL, lasting=True)
     bad = dict.fromkeys(
         range(DEVICES - FEWEST + 3), changing(stage, PAYLOADS["a changed signature"])
     )
@@ -232,7 +233,7 @@ def test_too_few_good_devices_end_the_round_with_nothing_learnt_or_charged(
 
 def test_too_few_shares_leave_the_sum_masked_and_the_charge_in_place(tmp_path: Path) -> None:
     plan = plan_of(Trust.SECURE_AGGREGATION, MODEL)
-    world = World(plan, MODEL)
+    world = World(plan, MODEL, lasting=True)
     bad = dict.fromkeys(range(DEVICES), changing("unmask", PAYLOADS["cut off"]))
     with pytest.raises(IntegrityError):
         coordinate(world.fleet(world.grid(bad)), plan, MODEL, tmp_path)

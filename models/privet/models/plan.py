@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 from privet.privacy.accounting.accountants import check_delta
@@ -225,7 +226,7 @@ class Plan:
 
         return read_plan(data)
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON."""
         return sha256(self.to_dict())
