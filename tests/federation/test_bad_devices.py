@@ -114,7 +114,9 @@ def test_a_bad_answer_is_a_dropout_and_harms_nobody_else(
     stage: str, kind: str, tmp_path: Path
 ) -> None:
     plan = plan_of(Trust.SECURE_AGGREGATION, MODEL)
-    sums, survivors = play(World(plan, MODEL, lasting=True), changing(stage, PAYLOADS[kind]), tmp_path)
+    sums, survivors = play(
+        World(plan, MODEL, lasting=True), changing(stage, PAYLOADS[kind]), tmp_path
+    )
     assert sums == [sum_of(plan, others(stage))]
     assert survivors == [len(others(stage))]
 
@@ -125,7 +127,9 @@ def test_a_bad_answer_is_a_dropout_without_masks_too(
     trust: Trust, kind: str, tmp_path: Path
 ) -> None:
     plan = plan_of(trust, MODEL)
-    sums, survivors = play(World(plan, MODEL, lasting=True), changing("contribute", PAYLOADS[kind]), tmp_path)
+    sums, survivors = play(
+        World(plan, MODEL, lasting=True), changing("contribute", PAYLOADS[kind]), tmp_path
+    )
     if trust is Trust.LOCAL:
         assert sums == [sum_of(plan, others("contribute"))]
     # Under local trust all that were asked are charged, before they are asked.

@@ -5,6 +5,10 @@ holds one ConfigRecord, named :data:`RECORD`, with the four fields of an :class:
 nothing else. A reply is the same record with the request's stage, run and round, and the bytes that
 the gate admitted as its payload; so everything but the payload was known to the server before.
 
+The payload is bytes in the ConfigRecord, whatever its size. As one uint8 array in an ArrayRecord a
+megabyte takes less to write and to read with Flower 1.41 (2.2 against 8.5 ms of one core; half
+a megabyte 1.2 against 4.1 ms), but is five objects instead of two, each with a request of its own.
+
 Both sides know Flower by other means (the server by the installed package, an embedded device by its
 wire format), so the names live below both.
 """
