@@ -121,9 +121,14 @@ class MemoryGrid(Grid):
 def _copied(message: Message) -> Message:
     """The same message with records of its own; their arrays and bytes are shared."""
     other = copy.copy(message)
-    records = {name: type(record)(dict(record)) for name, record in message.content.items()}
+    records = {name: _renewed(record) for name, record in message.content.items()}
     other.__dict__["_content"] = RecordDict(records)
     return other
+
+
+def _renewed(record: Any) -> Any:
+    """A record of the same kind with the same entries."""
+    return type(record)(dict(record))
 
 
 def _identify() -> None:
