@@ -48,6 +48,7 @@ HEAVY = {"scipy", "dp_accounting", "jinja2", "typer", "rich", "torch", "hypothes
     "module",
     [
         "privet.client.device",
+        "privet.client.embedded.device_loop",
         "privet.server.coordinator",
         "privet.models.popularity",
         "privet.models.spectral",

@@ -15,6 +15,7 @@ PARTS = ["client", "models", "privacy", "server", "simulations"]
 # Modules that may talk to the network, each with the reason. A device's transport must take
 # nothing but what the gate admitted, so one under client/ must import Admitted or AdmittedMessage.
 TRANSPORTS: dict[str, str] = {
+    "client/privet/client/embedded/transport.py": "an app's device speaks HTTPS to its server",
     "client/privet/client/flower_app.py": "the ClientApp, which a SuperNode runs",
     "server/privet/server/flower.py": "the server's side of a federation over Flower",
     "simulations/privet/simulations/memory_grid.py": "a Grid in memory, for Flower's messages",

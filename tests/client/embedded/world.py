@@ -1,5 +1,6 @@
 """What tests of the embedded device share: what a gate admits, requests, devices on a SuperLink."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,11 @@ def admitted(digest: bytes) -> AdmittedMessage:
     return Gate(POLICY).admit_message(Message(step="echo", fields={"digest": vector}))
 
 
+def echo(asked: Envelope) -> AdmittedMessage:
+    """A handler that answers with the SHA-256 of what came."""
+    return admitted(hashlib.sha256(asked.payload).digest())
+
+
 def envelope(payload: bytes = b"", *, stage: str = "echo", number: int = 0) -> Envelope:
     """A request's envelope."""
     return Envelope(stage=stage, run="a-run", round=number, payload=payload)
@@ -69,11 +75,14 @@ def server_of(link: SuperLink, *, port: int = 0, max_request_bytes: int = 64 << 
     )
 
 
-def new_device(link: SuperLink, handler: Handler, *, port: int = 0) -> EmbeddedDevice:
+def new_device(
+    link: SuperLink, handler: Handler = echo, *, port: int = 0, max_request_bytes: int = 64 << 20
+) -> EmbeddedDevice:
     """A registered device that has not joined yet."""
     identity = NodeIdentity.generate()
     link.register(identity.public_pem())
-    return EmbeddedDevice(FleetConnection(server_of(link, port=port), identity), handler)
+    server = server_of(link, port=port, max_request_bytes=max_request_bytes)
+    return EmbeddedDevice(FleetConnection(server, identity), handler)
 
 
 def steps_until(device: EmbeddedDevice, *wanted: Outcome, tries: int = 200) -> Sequence[Step]:

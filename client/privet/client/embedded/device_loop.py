@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from privet.client.embedded.errors import ProtocolError, RejectedError, UnreachableError
-from privet.client.embedded.objects import Announcement, Request
+from privet.client.embedded.objects import Request
 from privet.client.embedded.transport import FleetConnection
 from privet.privacy.errors import InputError, PrivetError, TransportError
 from privet.privacy.minimization.envelope import Envelope
@@ -85,7 +85,7 @@ class EmbeddedDevice:
         self.heartbeat_interval = heartbeat_interval
         self.node_id = node_id
         self._heartbeat_due: float | None = None  # None while offline
-        self._announced: Announcement | None = None
+        self._announced: Mapping[str, Any] | None = None
         self._reply: tuple[Request, AdmittedMessage] | None = None
         self._tries = 0
         self._busy = 0
@@ -97,6 +97,13 @@ class EmbeddedDevice:
         Raises:
             TransportError: The server cannot be reached or trusted, or does not know the device.
         """
+        try:
+            return self._join()
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def _join(self) -> int:
         if self.node_id is not None:
             try:
                 self._beat(self.node_id)
@@ -214,11 +221,11 @@ class EmbeddedDevice:
         self._forget()
         return Step(outcome=Outcome.ANSWERED)
 
-    def _handle(self, announced: Announcement) -> PrivetError | None:
+    def _handle(self, announced: Mapping[str, Any]) -> PrivetError | None:
         """Fetch a request and ask the handler; whatever it says, the request counts as seen."""
-        if announced.metadata["message_id"] in self._seen:
+        if announced["message_id"] in self._seen:
             raise ProtocolError("A request was delivered a second time.")
-        self._check_time(announced.metadata)
+        self._check_time(announced)
         request = self.connection.fetch(announced)
         self._forget()
         self._seen[request.message_id] = None

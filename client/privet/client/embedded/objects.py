@@ -14,7 +14,7 @@ Formal Guarantees:
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,22 +23,9 @@ from privet.client.embedded.wire import decode, encode
 from privet.privacy.errors import InputError
 from privet.privacy.minimization.envelope import MESSAGE_TYPE, RECORD, Envelope
 
-HEAD_MAX_BYTES = 64  # a type and a length
+HEAD_MAX_BYTES = 128  # a type, an id of 64 characters, a length
 _ID = re.compile(r"[0-9a-f]{64}")
 _ENVELOPE_KINDS = {"stage": "string", "run": "string", "round": "sint64", "payload": "bytes"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Announcement:
-    """A message that the server has for this device.
-
-    Attributes:
-        metadata: As Flower delivered it.
-        record_id: The object to fetch.
-    """
-
-    metadata: Mapping[str, Any]
-    record_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,24 +72,33 @@ def pack(kind: str, children: tuple[str, ...], body: bytes) -> tuple[str, bytes]
     return hashlib.sha256(content).hexdigest(), content
 
 
-def unpack(object_id: str, content: bytes, *, kind: str) -> memoryview:
-    """Check an object without children; its body.
+def unpack(
+    object_id: str, content: bytes, *, kind: str, children: int
+) -> tuple[list[str], memoryview]:
+    """Check an object and take it apart.
 
     Args:
         object_id: What it was asked for by.
         content: What came.
         kind: The type that it has to have.
+        children: How many children it has to have.
+
+    Returns:
+        The children's ids, and the body.
 
     Raises:
-        ProtocolError: It does not have this hash or type, has children, or is malformed.
+        ProtocolError: It does not have this hash, type or number of children, or is malformed.
     """
     if hashlib.sha256(content).hexdigest() != object_id:
         raise ProtocolError("An object is not the one that was asked for: its hash differs.")
     head, found, _ = content[:HEAD_MAX_BYTES].partition(b"\0")
     body = memoryview(content)[len(head) + 1 :]
-    if not found or head != f"{kind}  {len(body)}".encode():
-        raise ProtocolError(f"An object is not a well-formed {kind} without children.")
-    return body
+    listed = head.decode("latin-1").partition(" ")[2].partition(" ")[0]
+    ids = listed.split(",") if listed else []
+    expected = f"{kind} {','.join(ids)} {len(body)}".encode()
+    if not found or head != expected or len(ids) != children or not all(map(is_id, ids)):
+        raise ProtocolError(f"An object is not a well-formed {kind} with {children} children.")
+    return ids, body
 
 
 def is_id(text: str) -> bool:
@@ -110,50 +106,48 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def read_announcement(
-    message: Mapping[str, Any], tree: Mapping[str, Any], *, node_id: int
-) -> Announcement:
-    """Check what the server says about a message before anything of it is fetched.
-
-    Of the three objects only the record has to be fetched: the RecordDict of a message with one
-    record named :data:`RECORD` follows from the record's id.
+def check_announcement(message: Mapping[str, Any], *, node_id: int) -> Mapping[str, Any]:
+    """Check what the server says of a message before anything of it is fetched; its metadata.
 
     Args:
         message: Flower's Message, with metadata alone.
-        tree: The ids of its objects.
         node_id: This device's.
 
     Raises:
-        ProtocolError: The message is not for this device, or not one of ours.
+        ProtocolError: The message is not for this device, or not of our type.
     """
     metadata = message["metadata"]
     if metadata is None or message["content"] or message["error"]:
-        raise ProtocolError("The server announced a message without metadata, or not apart.")
+        raise ProtocolError("The server announced something else than a message's metadata.")
     if metadata["dst_node_id"] != node_id or metadata["reply_to_message_id"]:
         raise ProtocolError("A message is addressed to another device, or is a reply.")
-    if metadata["message_type"] != MESSAGE_TYPE:
-        raise ProtocolError(f"A message is of another type than {MESSAGE_TYPE!r}.")
-    ids = [str(metadata["message_id"])]
-    while tree["children"]:
-        if len(tree["children"]) != 1:
-            break
-        tree = tree["children"][0]
-        ids.append(str(tree["object_id"]))
-    record_id = ids[-1]
-    content_id, _ = pack("RecordDict", (record_id,), _references(record_id))
-    if len(ids) != 3 or ids[1] != content_id or not all(map(is_id, ids)) or tree["children"]:
-        raise ProtocolError(f"A message's content is not one record named {RECORD!r}.")
-    return Announcement(metadata=dict(metadata), record_id=record_id)
+    if metadata["message_type"] != MESSAGE_TYPE or not is_id(metadata["message_id"]):
+        raise ProtocolError(f"A message is not of type {MESSAGE_TYPE!r}, or has no proper id.")
+    return dict(metadata)
 
 
-def read_request(announced: Announcement, record: bytes) -> Request:
-    """Check the record of an announced message.
+def read_request(metadata: Mapping[str, Any], pull: Callable[[str], bytes]) -> Request:
+    """Fetch and check the objects of an announced message.
+
+    All three are fetched, though two follow from the third: until the server has them all, it must
+    not be told that the message came, since it would throw away what its app is still sending.
+
+    Args:
+        metadata: From :func:`check_announcement`.
+        pull: Fetches an object by its id, bounded in size.
 
     Raises:
-        ProtocolError: It does not hash to its id, or is no ConfigRecord of ours.
+        ProtocolError: The message does not hash to its id, or its content is not one record of ours.
     """
-    body = unpack(announced.record_id, record, kind="ConfigRecord")
-    return Request(metadata=announced.metadata, envelope=_read_record(body))
+    message_id = str(metadata["message_id"])
+    (content_id,), body = unpack(message_id, pull(message_id), kind="Message", children=1)
+    if not _is_announced(decode("Message", body), metadata):
+        raise ProtocolError("A message's metadata is not the one that its id stands for.")
+    (record_id,), body = unpack(content_id, pull(content_id), kind="RecordDict", children=1)
+    if body != _references(record_id):
+        raise ProtocolError(f"A message's content is not one record named {RECORD!r}.")
+    _, body = unpack(record_id, pull(record_id), kind="ConfigRecord", children=0)
+    return Request(metadata=metadata, envelope=_read_record(body))
 
 
 def make_reply(request: Request, payload: bytes) -> Reply:
@@ -181,6 +175,14 @@ def make_reply(request: Request, payload: bytes) -> Reply:
         },
         contents={record_id: record, content_id: content, message_id: message},
     )
+
+
+def _is_announced(signed: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:
+    """Whether a Message object is what was announced; a SuperLink's database drops task ids."""
+    if signed["metadata"] is None or signed["content"] or signed["error"]:
+        return False
+    unsaid = {"message_id": "", "src_task_id": None, "dst_task_id": None}
+    return {**signed["metadata"], **unsaid} == {**metadata, **unsaid}
 
 
 def _references(record_id: str) -> bytes:

@@ -28,13 +28,7 @@ from privet.client.embedded.errors import (
 )
 from privet.client.embedded.fleet_server import FleetServer
 from privet.client.embedded.identity import NodeIdentity, ServerClock
-from privet.client.embedded.objects import (
-    Announcement,
-    Request,
-    make_reply,
-    read_announcement,
-    read_request,
-)
+from privet.client.embedded.objects import Request, check_announcement, make_reply, read_request
 from privet.client.embedded.wire import decode, encode
 from privet.privacy.errors import EgressError, InputError
 from privet.privacy.minimization.gate import AdmittedMessage
@@ -105,27 +99,32 @@ class FleetConnection:
         """Go offline."""
         self._call("deactivate-node", "DeactivateNode", {"node_id": node_id})
 
-    def poll(self, node_id: int) -> Announcement | None:
-        """Ask for a message; what the server says of it, or None if there is none."""
+    def poll(self, node_id: int) -> Mapping[str, Any] | None:
+        """Ask for a message; its metadata, or None if there is none."""
         answer = self._call("pull-messages", "PullMessages", {"node": {"node_id": node_id}})
-        messages, trees = answer["messages_list"], answer["message_object_trees"]
+        messages = answer["messages_list"]
         if not messages:
             return None
-        if len(messages) > 1 or len(trees) != 1:
+        if len(messages) > 1:
             raise ProtocolError("The server announced more than one message.")
-        return read_announcement(messages[0], trees[0], node_id=node_id)
+        return check_announcement(messages[0], node_id=node_id)
 
-    def fetch(self, announced: Announcement) -> Request:
+    def fetch(self, announced: Mapping[str, Any]) -> Request:
         """Fetch an announced message, check it, and tell the server that it came."""
-        metadata, limit = announced.metadata, self.server.max_request_bytes
-        run = {"node": {"node_id": metadata["dst_node_id"]}, "run_id": metadata["run_id"]}
-        wanted = {**run, "object_id": announced.record_id}
-        answer = self._call("pull-object", "PullObject", wanted, limit=limit + CONTROL_MAX_BYTES)
-        if not answer["object_found"]:
-            raise ProtocolError("The server announced a message that it does not have.")
-        if not answer["object_available"]:
-            raise UnreachableError("The server does not have all of a message yet.")
-        request = read_request(announced, answer["object_content"])
+        limit = self.server.max_request_bytes
+        run = {"node": {"node_id": announced["dst_node_id"]}, "run_id": announced["run_id"]}
+
+        def pull(object_id: str) -> bytes:
+            wanted = {**run, "object_id": object_id}
+            whole = limit + CONTROL_MAX_BYTES
+            answer = self._call("pull-object", "PullObject", wanted, limit=whole)
+            if not answer["object_found"]:
+                raise ProtocolError("The server announced a message that it does not have.")
+            if not answer["object_available"]:
+                raise UnreachableError("The server does not have all of a message yet.")
+            return bytes(answer["object_content"])
+
+        request = read_request(announced, pull)
         if len(request.envelope.payload) > limit:
             raise ProtocolError("A message is larger than this device accepts.")
         received = {**run, "message_object_id": request.message_id}
@@ -206,9 +205,10 @@ class FleetConnection:
         try:
             connection.request("POST", f"/v1/fleet/{path}", body, headers)
             answer = connection.getresponse()
-            if (answer.length or 0) > limit:
-                raise ProtocolError("The server's answer is larger than this device accepts.")
-            content = answer.read(limit + 1)
+            expected = answer.length
+            if expected is None and not answer.chunked:
+                raise ProtocolError("The server does not say where its answer ends.")
+            content = b"" if (expected or 0) > limit else answer.read(limit + 1)
         except ConnectionError:
             raise
         except http.client.IncompleteRead:
@@ -217,8 +217,10 @@ class FleetConnection:
             raise ProtocolError("The server does not speak HTTP as expected.") from None
         except OSError:
             raise UnreachableError("The server did not answer, or not in time.") from None
-        if len(content) > limit:
+        if max(len(content), expected or 0) > limit:
             raise ProtocolError("The server's answer is larger than this device accepts.")
+        if expected is not None and len(content) < expected:  # read() would not say so
+            raise UnreachableError("The server hung up in the middle of an answer.")
         if answer.will_close:
             self.close()
         self._used = time.monotonic()
