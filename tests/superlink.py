@@ -146,9 +146,7 @@ class SuperLink:
         with RuntimeHttpClient.from_server_address(*self._where, interceptors=[]) as runtime:
             claim = AcquireTaskRequest(supported_task_types=["flwr-serverapp"])
             token = runtime.AcquireTask(claim).token
-        side = ServerSide(HttpGrid(*self._where, token=token))
-        side.begin()
-        return side
+        return ServerSide(HttpGrid(*self._where, token=token))
 
     @property
     def _where(self) -> tuple[str, bool, bytes]:
@@ -159,27 +157,35 @@ class ServerSide:
     """A run's server side: its grid, with replies polled for every 50 ms."""
 
     def __init__(self, grid: "HttpGrid") -> None:
-        self.grid = grid
-        self.run_id = 0
-
-    def begin(self) -> None:
-        """Start the run's task; only one run at a time can have a ``Message`` made in a process."""
+        """Start the run's task."""
         from flwr.common.serde import run_from_proto
         from flwr.proto.runtime_pb2 import PullTaskInputRequest
+
+        self.grid = grid
+        self.task = grid._runtime_client.PullTaskInput(PullTaskInputRequest())
+        grid.set_run(run_from_proto(self.task.run))
+        self.identify()
+
+    @property
+    def run_id(self) -> int:
+        """The run's id."""
+        return int(self.task.run.run_id)
+
+    def identify(self) -> None:
+        """Make this process's messages be of this run; a process has one such run at a time."""
         from flwr.supercore.task_identity import TaskIdentity
 
-        task = self.grid._runtime_client.PullTaskInput(PullTaskInputRequest())
-        TaskIdentity.task_id = task.task_id
-        TaskIdentity.run_id = task.run.run_id
-        TaskIdentity.node_id = task.context.node_id
-        self.grid.set_run(run_from_proto(task.run))
-        self.run_id = task.run.run_id
+        TaskIdentity.task_id = self.task.task_id
+        TaskIdentity.run_id = self.task.run.run_id
+        TaskIdentity.node_id = self.task.context.node_id
 
     def push(self, messages: Sequence["Message"]) -> list[str]:
         """Send messages; their ids."""
         return list(self.grid.push_messages(list(messages)))
 
-    def replies(self, message_ids: Sequence[str], *, timeout: float = 20.0) -> list["Message"]:
+    def replies(
+        self, message_ids: Sequence[str], *, timeout: float = 20.0, poll_seconds: float = 0.05
+    ) -> list["Message"]:
         """Replies to messages, in the order in which they came, as many as come in time."""
         from flwr.proto.runtime_pb2 import SendTaskHeartbeatRequest
 
@@ -190,7 +196,7 @@ class ServerSide:
             for reply in self.grid.pull_messages(list(waiting)):
                 waiting.discard(reply.metadata.reply_to_message_id)
                 found.append(reply)
-            time.sleep(0.05)
+            time.sleep(poll_seconds if waiting else 0.0)
         return found
 
     def close(self) -> None:

@@ -132,7 +132,12 @@ def _error_classes(base: type[errors.PrivetError]) -> Iterator[type[errors.Prive
 def test_exit_codes_are_those_of_the_code() -> None:
     rows = re.findall(r"(?m)^\| (\d+) \| (?:`(\w+)`)? *\|", EXIT_CODES)
     documented = {name: int(code) for code, name in rows}
-    expected = {error.__name__: error.exit_code for error in _error_classes(errors.PrivetError)}
+    classes = [
+        error  # a module's own errors are kinds of these and have their codes
+        for error in _error_classes(errors.PrivetError)
+        if error.__module__ == errors.__name__
+    ]
+    expected = {error.__name__: error.exit_code for error in classes}
     assert documented == {"": 0, **expected, "Interrupted": cli.INTERRUPTED}
     assert len(rows) == len(documented)
 
