@@ -1,6 +1,7 @@
 """Readers of what comes over a network: Flower's messages on a device, tasks, suspended rounds."""
 
 import hashlib
+import json
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ from tests.server.world import plan_of
 
 from privet.client.embedded.errors import refusal
 from privet.client.embedded.objects import (
-    Announcement,
     Request,
+    check_announcement,
     make_reply,
-    read_announcement,
+    pack,
     read_request,
 )
 from privet.client.embedded.wire import decode, encode
@@ -23,7 +24,7 @@ from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.canonical import canonical_bytes, parse_canonical
 from privet.privacy.contribution import NeighbouringRelation
 from privet.privacy.errors import InputError
-from privet.privacy.minimization.envelope import MESSAGE_TYPE, Envelope
+from privet.privacy.minimization.envelope import MESSAGE_TYPE, RECORD, Envelope
 from privet.privacy.population import Opening, RunRecord
 from privet.privacy.secagg.suspended import Suspended
 
@@ -48,15 +49,22 @@ def _request() -> tuple[bytes, bytes]:
 
 
 def _announced(data: bytes) -> None:
-    found = decode("PullMessagesResponse", data)
-    for message, tree in zip(found["messages_list"], found["message_object_trees"], strict=False):
-        read_announcement(message, tree, node_id=NODE)
+    announced = decode("PullMessagesResponse", data)["messages_list"]
+    if not announced:
+        raise InputError("nothing for this device")
+    for message in announced:
+        check_announcement(message, node_id=NODE)
 
 
 def _record(data: bytes) -> None:
-    """The server chooses the record and so its hash."""
-    found = hashlib.sha256(data).hexdigest()
-    read_request(Announcement(metadata=METADATA, record_id=found), data)
+    """The server chooses the record, and so its hash and those of what refers to it."""
+    record_id = hashlib.sha256(data).hexdigest()
+    references = json.dumps({RECORD: record_id}).encode()
+    content_id, content = pack("RecordDict", (record_id,), references)
+    signed = encode("Message", {"metadata": {**METADATA, "message_id": ""}})
+    message_id, message = pack("Message", (content_id,), signed)
+    objects = {record_id: data, content_id: content, message_id: message}
+    read_request({**METADATA, "message_id": message_id}, objects.__getitem__)
 
 
 def _refusal(data: bytes) -> None:
