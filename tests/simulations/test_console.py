@@ -108,7 +108,9 @@ def test_every_command_has_json(
     run = tmp_path / "run"
     arguments: dict[str, tuple[object, ...]] = {
         "doctor": (),
-        "simulate": (world, "--model", "popularity", "--no-references", "--out", run),
+        "simulate": (world, "--model", "popularity", "--no-references", "--out", run,
+                     "--population", tmp_path, "--population-budget", "9"),
+        "budget": (tmp_path,),
         "verify": (run,),
         "sweep": (world, "--model", "popularity", "--epsilons", "2", "--seeds", "1",
                   "--no-references", "--out", tmp_path / "sweep"),
