@@ -35,6 +35,10 @@ class EntryKind(StrEnum):
     LIMIT = "limit"
     RUN = "run"
     SPEND = "spend"
+    REGISTRY = "registry"
+    MODEL = "model"
+    ROLLOUT = "rollout"
+    ROLLBACK = "rollback"
 
 
 RUN_KINDS = frozenset(
@@ -42,6 +46,9 @@ RUN_KINDS = frozenset(
 )
 POPULATION_KINDS = frozenset(
     {EntryKind.POPULATION, EntryKind.LIMIT, EntryKind.RUN, EntryKind.SPEND}
+)
+REGISTRY_KINDS = frozenset(
+    {EntryKind.REGISTRY, EntryKind.MODEL, EntryKind.ROLLOUT, EntryKind.ROLLBACK}
 )
 
 

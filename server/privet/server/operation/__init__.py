@@ -1,0 +1,1 @@
+"""Operating a federation: its directory, settings, certificates, metrics and logs."""
