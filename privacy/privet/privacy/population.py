@@ -54,9 +54,11 @@ class Opening:
             InputError: Of a version that this Privet does not know.
             IntegrityError: Malformed.
         """
-        if type(body.get("version")) is int and body["version"] != POPULATION_VERSION:
+        found_version = body.get("version")
+        if type(found_version) is int and found_version != POPULATION_VERSION:
+            known = f"version {found_version}" if 0 <= found_version < 1000 else "another version"
             raise InputError(
-                "This population's ledger is of another version; this Privet knows version "
+                f"This population's ledger is of {known}; this Privet knows version "
                 f"{POPULATION_VERSION}. Use the Privet that wrote it, or a newer one."
             )
         try:
