@@ -115,11 +115,9 @@ def _parse_header(path: Path, raw: NDArray[Any] | None) -> dict[str, Any]:
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise InputError(f"{path} is not a {SUFFIX} file: it has no header of format {FORMAT!r}.")
     if header.get("version") != VERSION:
-        found = header.get("version")
-        small = type(found) is int and 0 <= found < 1000  # a damaged header can hold anything
         raise InputError(
-            f"{path} is of {f'version {found}' if small else 'another version'} of the {SUFFIX} "
-            f"format; this release reads version {VERSION}. Update privet, or import the data anew."
+            f"{path} is of another version of the {SUFFIX} format; this release reads version "
+            f"{VERSION}. Update privet, or import the data anew."
         )
     return header
 
