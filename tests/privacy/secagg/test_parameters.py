@@ -1,14 +1,25 @@
 """Graph parameters: the table, its probabilities, and what has no graph."""
 
+import hashlib
+import itertools
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
+from tests.privacy.secagg.world import SERVER_KEY, cohort, run_until, terms
 
 from privet.privacy.errors import PrivacyError
-from privet.privacy.secagg.parameters import graph_parameters, log2_split_failure
+from privet.privacy.secagg import terms as terms_module
+from privet.privacy.secagg.parameters import (
+    GraphParameters,
+    graph_parameters,
+    log2_split_failure,
+    split_resistant_parameters,
+)
+from privet.privacy.secagg.splits import split_failure
 
 # devices, corrupt and dropping in thousandths, k, t
 TABLE = [
@@ -91,3 +102,84 @@ def test_a_server_that_picks_who_drops_can_hardly_cut_a_large_cohort_in_two(
 def test_the_bound_on_splits_says_when_it_claims_nothing() -> None:
     found = graph_parameters(30, corrupt_permille=100, drop_permille=100)
     assert -40 < log2_split_failure(found, 27) < math.inf
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(3, 250), st.integers(0, 200), st.integers(0, 250), st.floats(0, 1))
+def test_no_roster_that_a_device_accepts_can_be_cut_in_two(
+    n: int, corrupt: int, drop: int, share: float
+) -> None:
+    try:
+        plain = graph_parameters(n, corrupt_permille=corrupt, drop_permille=drop)
+    except PrivacyError:
+        return
+    fewest = min(n, max(plain.corrupt + 2, int(share * n)))
+    chosen = terms(corrupt_permille=corrupt, drop_permille=drop, min_survivors=fewest)
+    found = chosen.parameters(n)
+    assert log2_split_failure(found, fewest) < -40
+    assert found.log2_security_failure < -40 and found.log2_correctness_failure < -20
+    assert found.neighbours >= plain.neighbours
+    if log2_split_failure(plain, fewest) < -40:
+        assert found == plain
+
+
+def test_small_cohorts_need_more_neighbours_and_large_ones_the_published_table() -> None:
+    fractions = {"corrupt_permille": 50, "drop_permille": 100}
+    found = {
+        n: split_resistant_parameters(n, min_survivors=fewest, **fractions).neighbours
+        for n, fewest in ((10, 5), (30, 15), (100, 50), (101, 90), (200, 100), (1000, 500))
+    }
+    assert found == {10: 7, 30: 19, 100: 38, 101: 15, 200: 23, 1000: 35}
+
+
+@pytest.mark.parametrize("survivors", [5, 6, 7])
+def test_the_bound_on_splits_is_not_below_what_is_counted(survivors: int) -> None:
+    """Graphs of seven devices, two of them corrupt: how often honest survivors fall apart."""
+    rng, tries = np.random.default_rng(survivors), 3000
+    graphs = [
+        [rng.choice([j for j in range(7) if j != i], 2, replace=False).tolist() for i in range(7)]
+        for _ in range(tries)
+    ]
+    share = sum(_falls_apart(graph, survivors - 2) for graph in graphs) / tries
+    bound = 2 ** split_failure(devices=7, neighbours=2, threshold=2, corrupt=2, survivors=survivors)
+    assert share > 0.01
+    assert share - 6.7 * math.sqrt(share / tries) < bound < 20 * share
+
+
+def _falls_apart(graph: list[list[int]], fewest: int) -> bool:
+    """Whether so many honest survivors can be two parts without a mask between them, each able to
+    answer for itself with the corrupt devices 5 and 6."""
+    honest = range(5)
+    parts = [set(p) for size in (1, 2, 3, 4) for p in itertools.combinations(honest, size)]
+    able = [p for p in parts if all(sum(j in p or j > 4 for j in graph[i]) >= 2 for i in p)]
+    return any(
+        not one & other
+        and len(one | other) >= fewest
+        and not any(j in graph[i] or i in graph[j] for i in one for j in other)
+        for one, other in itertools.combinations(able, 2)
+    )
+
+
+def test_a_bound_on_splits_that_is_not_enforced_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lax(devices: int, *, min_survivors: int, **fractions: int) -> GraphParameters:
+        return graph_parameters(devices, **fractions)
+
+    check = test_a_device_refuses_a_roster_whose_graph_a_server_could_cut
+    check()
+    monkeypatch.setattr(terms_module, "split_resistant_parameters", lax)
+    with pytest.raises(pytest.fail.Exception):
+        check()
+
+
+def test_a_device_refuses_a_roster_whose_graph_a_server_could_cut() -> None:
+    """The server signs the small table; a device's own one has more neighbours."""
+    world = cohort(30, min_survivors=15, corrupt_permille=50, drop_permille=100)
+    device = world.clients[0]
+    inbox = run_until(world, "sharing")
+    small = graph_parameters(30, corrupt_permille=50, drop_permille=100)
+    at = 6 + sum(len(value) for _, value in terms().fields) + 4
+    body = bytearray(inbox[0][:-64])
+    body[at : at + 4] = small.neighbours.to_bytes(2, "big") + small.threshold.to_bytes(2, "big")
+    roster = bytes(body) + SERVER_KEY.sign(b"roster", hashlib.sha256(body).digest())
+    with pytest.raises(PrivacyError, match="table"):
+        device.share(roster)

@@ -54,14 +54,14 @@ HARMLESS = {
 
 
 def world_before(stage: str) -> tuple[Cohort, dict[int, bytes]]:
-    world = cohort(8)
+    world = cohort(8, min_survivors=7)  # with fewer, all are each other's neighbours
     return world, run_until(world, stage, {"masked": [7]})
 
 
 def fields_of(message: str) -> Fields:
     world, inbox = world_before(MESSAGES[message])
     if message.startswith("ROSTER"):
-        found = roster_fields(terms(), 8, VICTIM)
+        found = roster_fields(terms(min_survivors=7), 8, VICTIM)
         if message != "ROSTER":
             found.pop("server's signature")
         return found

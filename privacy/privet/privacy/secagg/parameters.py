@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from privet.privacy.errors import PrivacyError
+from privet.privacy.secagg.splits import split_failure
 
 SECURITY_BITS = 40
 CORRECTNESS_BITS = 20
@@ -62,13 +63,16 @@ class GraphParameters:
 
 
 @lru_cache(maxsize=256)
-def graph_parameters(devices: int, *, corrupt_permille: int, drop_permille: int) -> GraphParameters:
+def graph_parameters(
+    devices: int, *, corrupt_permille: int, drop_permille: int, fewest_neighbours: int = 2
+) -> GraphParameters:
     """The smallest k, and the smallest t for it, whose failure probabilities are low enough.
 
     Args:
         devices: Size of the roster.
         corrupt_permille: Devices assumed corrupt, in thousandths of the roster, rounded down.
         drop_permille: Devices assumed to drop out at worst, likewise.
+        fewest_neighbours: Least k to try.
 
     Raises:
         PrivacyError: No graph gives both bounds, or the cohort's size is out of range.
@@ -84,7 +88,7 @@ def graph_parameters(devices: int, *, corrupt_permille: int, drop_permille: int)
         )
     corrupt_ways = _binomials(corrupt, others)
     honest_ways = _binomials(others - corrupt, others)
-    for k in range(2, devices):
+    for k in range(max(2, fewest_neighbours), devices):
         ways = math.comb(others, k)
         tails = _upper_tails(corrupt_ways, honest_ways, k)
         threshold = _smallest_threshold(tails, devices, ways, k)
@@ -110,27 +114,53 @@ def graph_parameters(devices: int, *, corrupt_permille: int, drop_permille: int)
 def log2_split_failure(parameters: GraphParameters, min_survivors: int) -> float:
     """Bounds how likely a server could cut the survivors' masks into two sums.
 
-    The server picks the dropped set after it has seen the graph. A set S of s honest survivors is
-    cut off only if no mask joins it to the other honest survivors S', and every one of S still has
-    t answering neighbours. For each s the smaller of two union bounds is taken: over S alone by
-    the second condition, over S and S' by the first.
-
     Args:
         parameters: The roster's graph.
-        min_survivors: Fewest survivors that devices accept.
+        min_survivors: Fewest survivors that devices accept; a quorum of them must have signed.
 
     Returns:
-        Log2 of the bound on the probability; 0 or more means that nothing is claimed.
+        Log2 of the bound on the probability, see `privet.privacy.secagg.splits`; 0 or more means
+        that nothing is claimed, minus infinity that it cannot happen.
     """
-    honest = parameters.devices - parameters.corrupt
-    fewest = max(min_survivors - parameters.corrupt, 1)
-    total = -math.inf
-    for s in range(1, honest // 2 + 1):
-        bound = _log_choose(honest, s) + s * _log_enough_inside(parameters, s)
-        if bound > -100:
-            bound = min(bound, _log_no_edges(parameters, s, honest, fewest))
-        total = _log_add(total, bound)
-    return total / math.log(2)
+    return split_failure(
+        devices=parameters.devices,
+        neighbours=parameters.neighbours,
+        threshold=parameters.threshold,
+        corrupt=parameters.corrupt,
+        survivors=max(min_survivors, parameters.quorum),
+    )
+
+
+@lru_cache(maxsize=256)
+def split_resistant_parameters(
+    devices: int, *, corrupt_permille: int, drop_permille: int, min_survivors: int
+) -> GraphParameters:
+    """The graph of a roster: as `graph_parameters`, and a server can hardly cut it in two.
+
+    Neighbours are added, a quarter more each time, until `log2_split_failure` is below -40 for the
+    fewest survivors that can have a quorum of signatures. With all others as neighbours no cut is
+    left, so there always is such a graph; below some 150 devices it is dense.
+
+    Args:
+        devices: Size of the roster.
+        corrupt_permille: Devices assumed corrupt, in thousandths of the roster, rounded down.
+        drop_permille: Devices assumed to drop out at worst, likewise.
+        min_survivors: Fewest survivors that devices accept.
+
+    Raises:
+        PrivacyError: No graph gives the bounds, or the cohort's size is out of range.
+    """
+    found = graph_parameters(
+        devices, corrupt_permille=corrupt_permille, drop_permille=drop_permille
+    )
+    while log2_split_failure(found, min_survivors) >= -SECURITY_BITS:
+        found = graph_parameters(
+            devices,
+            corrupt_permille=corrupt_permille,
+            drop_permille=drop_permille,
+            fewest_neighbours=min(found.neighbours + -(-found.neighbours // 4), devices - 1),
+        )
+    return found
 
 
 def _check_range(devices: int, corrupt_permille: int, drop_permille: int) -> None:
@@ -182,42 +212,3 @@ def _lower_tail(others: int, alive: int, k: int, threshold: int) -> int:
 
 def _log2_ratio(above: int, below: int) -> float:
     return math.log2(above) - math.log2(below) if above else -math.inf
-
-
-def _log_choose(n: int, k: int) -> float:
-    if not 0 <= k <= n:
-        return -math.inf
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-
-
-def _log_add(one: float, other: float) -> float:
-    high, low = max(one, other), min(one, other)
-    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
-
-
-def _log_enough_inside(p: GraphParameters, s: int) -> float:
-    """Log P[t or more of a device's k neighbours are corrupt or among s - 1 others of S]."""
-    others, inside = p.devices - 1, p.corrupt + s - 1
-    terms = [
-        _log_choose(inside, i) + _log_choose(others - inside, p.neighbours - i)
-        for i in range(p.threshold, p.neighbours + 1)
-    ]
-    largest = max(terms)
-    if largest == -math.inf:
-        return -math.inf
-    total = largest + math.log(sum(math.exp(x - largest) for x in terms))
-    return min(total - _log_choose(others, p.neighbours), 0.0)
-
-
-def _log_no_edges(p: GraphParameters, s: int, honest: int, fewest: int) -> float:
-    """Log of the sum over S' of P[no device of S chose one of S', and none of S' one of S]."""
-    others, k = p.devices - 1, p.neighbours
-    ways = _log_choose(others, k)
-    total = -math.inf
-    for rest in range(max(s, fewest - s), honest - s + 1):
-        partitions = _log_choose(honest, s) + _log_choose(honest - s, rest)
-        missed = s * (_log_choose(others - rest, k) - ways)
-        missed += rest * (_log_choose(others - s, k) - ways)
-        term = partitions + missed
-        total = _log_add(total, term)
-    return total

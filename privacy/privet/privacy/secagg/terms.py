@@ -8,7 +8,11 @@ import hashlib
 from dataclasses import dataclass
 
 from privet.privacy.errors import InputError, PrivacyError
-from privet.privacy.secagg.parameters import LARGEST_COHORT, GraphParameters, graph_parameters
+from privet.privacy.secagg.parameters import (
+    LARGEST_COHORT,
+    GraphParameters,
+    split_resistant_parameters,
+)
 
 LARGEST_DIMENSION = 1 << 24
 _NO_KEY = bytes(32)
@@ -127,8 +131,11 @@ class Terms:
                 f"The cohort has {devices} devices, fewer than the {self.min_survivors} that "
                 "the noise is set for."
             )
-        found = graph_parameters(
-            devices, corrupt_permille=self.corrupt_permille, drop_permille=self.drop_permille
+        found = split_resistant_parameters(
+            devices,
+            corrupt_permille=self.corrupt_permille,
+            drop_permille=self.drop_permille,
+            min_survivors=self.min_survivors,
         )
         if self.min_survivors < found.corrupt + 2:
             raise PrivacyError(
