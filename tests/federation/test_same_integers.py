@@ -1,6 +1,7 @@
 """One plan, one seed, any fleet: the same integers in every sum and the same model."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from privet.models.spectral import Spectral
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.randomness import Randomness
+from privet.privacy.secagg.agreed import ProtocolTerms
 from privet.privacy.secagg.testing import STAGES as PROTOCOL_STAGES
 from privet.simulations.fleet import InProcessFleet
 from privet.simulations.memory_grid import Node
@@ -89,18 +91,18 @@ def test_with_dropouts_flower_gives_what_the_protocol_in_memory_gives(
 
         return answer
 
+    agreed = ProtocolTerms(corrupt_permille=0, drop_permille=300)
+    in_memory = replace(plan, protocol=agreed)
     protocol = ProtocolFleet(
         TwoSums(),
         histories(),
         randomness=Randomness.insecure_seeded(SEED),
-        gate=Gate(egress_policy(plan)),
-        drops={PROTOCOL_STAGES[STAGES.index(stage)]: gone},
-        corrupt_permille=0,
-        drop_permille=300,
+        gate=Gate(egress_policy(in_memory)),
+        dropping=lambda number, rows: {PROTOCOL_STAGES[STAGES.index(stage)]: gone},
     )
     here = Recording(protocol)
     there = Recording(world.fleet(world.grid(dict.fromkeys(gone, leave))))
-    first = coordinate(here, plan, TwoSums(), tmp_path / "here")
+    first = coordinate(here, in_memory, TwoSums(), tmp_path / "here")
     second = coordinate(there, plan, TwoSums(), tmp_path / "there")
     assert len(here.sums) == 2
     assert (here.sums, state_hash(first)) == (there.sums, state_hash(second))

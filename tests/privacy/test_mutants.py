@@ -416,7 +416,7 @@ def seeded_is_private(patch: Patch) -> None:
     patch.setattr(
         view,
         "guarantees",
-        lambda terms, delta, *, private: honest(terms, delta, private=True),
+        lambda terms, delta, *, private, provoked: honest(terms, delta, private=True),
     )
 
 

@@ -30,6 +30,7 @@ from privet.privacy.randomness import Randomness
 from privet.privacy.report.document import Report
 from privet.privacy.report.verify import verify_report
 from privet.privacy.secagg import testing
+from privet.privacy.secagg.agreed import ProtocolTerms
 from privet.server import coordinator
 from privet.server.fleet import Aggregate, ChargeSum, Fleet, GroupSum, Round
 from privet.simulations.fleet import InProcessFleet
@@ -40,11 +41,20 @@ HASH = "5a" * 32
 
 
 def grouped(
-    *, devices: int = DEVICES, groups: int = GROUPS, seeded: bool = True, **changes: object
+    *,
+    devices: int = DEVICES,
+    groups: int = GROUPS,
+    seeded: bool = True,
+    drop_permille: int = 0,
+    **changes: object,
 ) -> Plan:
+    """A plan in groups, over the protocol if dropouts are allowed for."""
     body = {"epsilon": 8.0, "trust": Trust.SECURE_AGGREGATION, "delta": 1e-5, **changes}
     facts = PublicFacts(devices=devices, items=ITEMS, groups=groups, **body)  # type: ignore[arg-type]
-    return make_plan(Popularity(), facts, catalogue_hash="0" * 64, seeded_noise=seeded)
+    protocol = ProtocolTerms(drop_permille=drop_permille) if drop_permille else None
+    return make_plan(
+        Popularity(), facts, catalogue_hash="0" * 64, seeded_noise=seeded, protocol=protocol
+    )
 
 
 def fleet_of(kind: type[InProcessFleet] | type[ProtocolFleet], plan: Plan, rows: Cohort) -> Fleet:
@@ -137,7 +147,8 @@ def uploads(plan: Plan, rows: Cohort) -> NDArray[np.int64]:
 def test_each_groups_sum_is_exactly_that_of_its_devices(
     kind: type[InProcessFleet] | type[ProtocolFleet],
 ) -> None:
-    plan, rows = grouped(), histories(DEVICES, ITEMS)
+    plan = grouped(drop_permille=100 if kind is ProtocolFleet else 0)
+    rows = histories(DEVICES, ITEMS)
     alone = uploads(plan, rows)
     found = fleet_of(kind, plan, rows).run(round_of(plan), count_only)
     inside = members(plan, "popularity", 0, rows.devices)
@@ -165,11 +176,18 @@ def test_what_devices_keep_stays_theirs_when_groups_change(
         trust=Trust.SECURE_AGGREGATION,
         groups=3,
     )
-    plan = make_plan(TwoSums(), facts, catalogue_hash="0" * 64, seeded_noise=True)
+    plan = make_plan(
+        TwoSums(),
+        facts,
+        catalogue_hash="0" * 64,
+        seeded_noise=True,
+        protocol=ProtocolTerms() if kind is ProtocolFleet else None,
+    )
     gate, rng = Gate(egress_policy(plan)), Randomness.insecure_seeded(4)
     fleet = kind(TwoSums(), rows, randomness=rng, gate=gate)
     found = run(tmp_path / "grouped", plan, cohort=rows, wrap_fleet=lambda _: fleet)
-    alone = replace(plan, facts=replace(facts, groups=1), steps=_ungrouped(plan))
+    one = replace(facts, groups=1)
+    alone = replace(plan, facts=one, steps=_ungrouped(plan), protocol=None)
     assert found["signs"].shape == (5,)
     # Rounding and noise shares are each device's own, so the sum of all groups is that of one.
     whole = run(tmp_path / "whole", alone, cohort=rows)
@@ -341,7 +359,7 @@ def protocol_run(
         made.append(self)
 
     monkeypatch.setattr(testing.Cohort, "__init__", remember)
-    plan, rows = grouped(min_survivors=8), histories(DEVICES, ITEMS)
+    plan, rows = grouped(min_survivors=8, drop_permille=200), histories(DEVICES, ITEMS)
     last = members(plan, "popularity", 0, rows.devices)[-1]
     stage = "cosignature" if cosigning else "masked"
     fleet = ProtocolFleet(
@@ -349,8 +367,7 @@ def protocol_run(
         rows,
         randomness=Randomness.insecure_seeded(3),
         gate=Gate(egress_policy(plan)),
-        drops={stage: last[:gone].tolist()},
-        drop_permille=200,
+        dropping=lambda number, group: {stage: last[:gone].tolist()},
     )
     return made, lambda charge: fleet.run(round_of(plan), charge)
 

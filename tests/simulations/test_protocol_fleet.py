@@ -16,6 +16,7 @@ from privet.privacy.errors import IntegrityError, PrivacyError
 from privet.privacy.ledger import EntryKind, charges
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.randomness import Randomness
+from privet.privacy.secagg.agreed import ProtocolTerms
 from privet.server.coordinator import Coordinator
 from privet.server.fleet import Fleet, Round
 from privet.server.storage import RunStore
@@ -31,7 +32,7 @@ def histories() -> Cohort:
     return Cohort.from_pairs(rows, items, n_users=DEVICES, n_items=ITEMS)
 
 
-def plan(*, fewest: int = FEWEST) -> Plan:
+def plan(*, fewest: int = FEWEST, protocol: bool = True) -> Plan:
     facts = PublicFacts(
         devices=DEVICES,
         items=ITEMS,
@@ -41,7 +42,13 @@ def plan(*, fewest: int = FEWEST) -> Plan:
         min_survivors=fewest,
         colluders=2,
     )
-    return make_plan(Popularity(), facts, catalogue_hash="0" * 64, seeded_noise=True)
+    return make_plan(
+        Popularity(),
+        facts,
+        catalogue_hash="0" * 64,
+        seeded_noise=True,
+        protocol=ProtocolTerms(drop_permille=250) if protocol else None,
+    )
 
 
 def over_protocol(
@@ -52,16 +59,17 @@ def over_protocol(
         rows,
         randomness=Randomness.insecure_seeded(1),
         gate=Gate(egress_policy(plan())),
-        drops=drops,
-        drop_permille=250,
+        dropping=lambda number, all_: drops or {},
     )
 
 
-def coordinate(fleet: Fleet, directory: Path) -> tuple[Coordinator, RunStore]:
+def coordinate(
+    fleet: Fleet, directory: Path, *, protocol: bool = True
+) -> tuple[Coordinator, RunStore]:
     store = RunStore(directory, create=True)
     coordinator = Coordinator(
         model=Popularity(),
-        plan=plan(),
+        plan=plan(protocol=protocol),
         fleet=fleet,
         store=store,
         randomness=Randomness.insecure_seeded(1),
@@ -75,10 +83,10 @@ def test_the_protocol_gives_the_same_model_as_the_simulation_of_its_effect(tmp_p
         Popularity(),
         histories(),
         randomness=Randomness.insecure_seeded(1),
-        gate=Gate(egress_policy(plan())),
+        gate=Gate(egress_policy(plan(protocol=False))),
     )
     shared = [
-        coordinate(fleet, tmp_path / name)[0].run()["popularity"]
+        coordinate(fleet, tmp_path / name, protocol=name == "b")[0].run()["popularity"]
         for name, fleet in (("a", simulated), ("b", over_protocol(histories())))
     ]
     assert np.array_equal(shared[0], shared[1])

@@ -18,6 +18,7 @@ from privet.privacy.clipping import clip
 from privet.privacy.contribution import Contribution
 from privet.privacy.encoding import encode
 from privet.privacy.errors import EgressError, PrivacyError
+from privet.privacy.minimization.agreement import Limits
 from privet.privacy.minimization.denials import Reason
 from privet.privacy.minimization.gate import Admitted, Gate, Upload
 from privet.privacy.minimization.policy import EgressPolicy, FieldRule, FieldType
@@ -153,7 +154,7 @@ def compute(
             plan_hash=gate.policy.plan_hash,
             step=task.step.name,
             devices=cohort.devices,
-            limits=gate.agreement.limits,
+            limits=_limits(task.plan, gate),
         )
     contribution, local = model.contribute(task.step.step, task.shared, local, cohort, randomness)
     _check(contribution, task.step)
@@ -193,6 +194,15 @@ def _with_noise(upload: Upload, shares: NDArray[np.int64]) -> Upload:
         indices=np.concatenate([upload.indices, everywhere]),
         integers=np.concatenate([upload.integers, shares.ravel()]),
     )
+
+
+def _limits(plan: Plan, gate: Gate) -> Limits:
+    """How often a device answers: no more than its user agreed to and its plan says."""
+    agreed, protocol = gate.agreement.limits, plan.protocol
+    if protocol is None:
+        return agreed
+    most = min(agreed.max_participations, protocol.max_participations)
+    return replace(agreed, max_participations=most)
 
 
 def _check_task(task: DeviceTask, gate: Gate, policy: EgressPolicy) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from privet.models.plan import Plan, StepPlan
+from privet.privacy.errors import PrivacyError
 from privet.privacy.secagg.terms import Terms
 
 
@@ -57,7 +58,16 @@ class Federation:
 
         Raises:
             InputError: A constant is out of its range.
+            PrivacyError: The plan says other things of the protocol than the federation.
         """
+        agreed, key = plan.protocol, self.certifier_key
+        stated = (self.corrupt_permille, self.drop_permille, None if key is None else key.hex())
+        if agreed is not None and stated != (
+            agreed.corrupt_permille,
+            agreed.drop_permille,
+            agreed.certifier_key,
+        ):
+            raise PrivacyError("The plan and the federation differ in who certifies or is trusted.")
         return Terms(
             run=self.run,
             plan_hash=plan.hash,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from privet.privacy.accounting.accountants import check_delta
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
@@ -14,6 +14,7 @@ from privet.privacy.encoding import Encoding
 from privet.privacy.errors import InputError, PrivacyError
 from privet.privacy.minimization.messages import vector_message_bytes
 from privet.privacy.report.records import encode
+from privet.privacy.secagg.agreed import ProtocolTerms
 
 PLAN_VERSION = 1
 _NO_GROUPS = {
@@ -174,6 +175,11 @@ class Plan:
         steps: In order.
         catalogue_hash: Version of the catalogue.
         seeded_noise: True if noise follows from a seed: NOT PRIVATE.
+        protocol: What is agreed about secure aggregation; None where it is not run: under other
+            trusts, and in simulations of its effect.
+
+    Raises:
+        PrivacyError: A protocol under another trust.
     """
 
     model: str
@@ -182,6 +188,15 @@ class Plan:
     steps: tuple[StepPlan, ...]
     catalogue_hash: str
     seeded_noise: bool = False
+    protocol: ProtocolTerms | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a protocol that nobody would run."""
+        if self.protocol is not None and self.facts.trust is not Trust.SECURE_AGGREGATION:
+            raise PrivacyError(
+                f"The protocol of secure aggregation is for trust {Trust.SECURE_AGGREGATION}, "
+                f"found {self.facts.trust}."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, field by field; a field that is a float is always written as one."""
@@ -230,6 +245,13 @@ class Plan:
     def hash(self) -> str:
         """SHA-256 of the canonical JSON."""
         return sha256(self.to_dict())
+
+    @property
+    def secure_aggregation(self) -> Literal["protocol", "simulated"] | None:
+        """Whether secure aggregation is run, or its effect simulated; None under other trusts."""
+        if self.facts.trust is not Trust.SECURE_AGGREGATION:
+            return None
+        return "simulated" if self.protocol is None else "protocol"
 
     @property
     def upload_bytes(self) -> int:

@@ -14,6 +14,7 @@ from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.contribution import sensitivity
 from privet.privacy.encoding import choose_encoding
 from privet.privacy.errors import PrivacyError
+from privet.privacy.secagg.agreed import ProtocolTerms
 
 _TOLERANCE = 1e-5
 _CHECKED = 1e-6  # another machine's floating point may differ in the last digits
@@ -25,6 +26,7 @@ def make_plan(
     *,
     catalogue_hash: str,
     seeded_noise: bool = False,
+    protocol: ProtocolTerms | None = None,
 ) -> Plan:
     """Lay out and calibrate a run.
 
@@ -33,6 +35,7 @@ def make_plan(
         facts: What is public, the privacy target among it.
         catalogue_hash: Version of the catalogue.
         seeded_noise: Whether noise is to follow from a seed (NOT PRIVATE).
+        protocol: What is agreed about secure aggregation, where it is run.
 
     Raises:
         PrivacyError: The model does not support the trust, its budget shares do not sum to 1, or
@@ -57,6 +60,7 @@ def make_plan(
         steps=calibrate(steps, facts),
         catalogue_hash=catalogue_hash,
         seeded_noise=seeded_noise,
+        protocol=protocol,
     )
 
 

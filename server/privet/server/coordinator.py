@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,11 +213,24 @@ class Coordinator:
         reached(Phase.UPDATED)
         self._store.close_release(
             step.name,
-            {"devices": aggregate.survivors, "state_hash": state_hash(shared)},
+            {
+                "devices": aggregate.survivors,
+                "state_hash": state_hash(shared),
+                **self._aggregation(step, aggregate),
+            },
             shared,
         )
         reached(Phase.CLOSED)
         return shared
+
+    def _aggregation(self, step: StepPlan, aggregate: Aggregate) -> dict[str, Any]:
+        """What the ledger says about secure aggregation: what it did, or that it was simulated."""
+        if step.terms.trust is not Trust.SECURE_AGGREGATION:
+            return {}
+        record = aggregate.protocol
+        if record is None and self._plan.protocol is not None:
+            raise PrivacyError("The plan has secure aggregation run, but the fleet simulated it.")
+        return {"secure_aggregation": "simulated" if record is None else record.to_dict()}
 
     def _open_charges(self, step: StepPlan) -> list[Charge]:
         return [c for c in charges(self._store.entries) if c.step == step.name]

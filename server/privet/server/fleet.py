@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from privet.models.model import SharedState
 from privet.models.plan import Plan, StepPlan
 from privet.privacy.encoding import wrap
+from privet.privacy.secagg.record import ProtocolRecord
 
 ChargeSum = Callable[[Sequence[int]], None]
 """Charges the ledger, durably, for sums of this many survivors, one number for each group.
@@ -51,9 +52,15 @@ class GroupSum:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Aggregate:
-    """What the server learns from a round: the sum of each group, and nothing else."""
+    """What the server learns from a round: the sum of each group, and nothing else.
+
+    Attributes:
+        groups: In order.
+        protocol: What secure aggregation did, if it was run.
+    """
 
     groups: tuple[GroupSum, ...]
+    protocol: ProtocolRecord | None = None
 
     @property
     def total(self) -> NDArray[np.uint32]:

@@ -21,11 +21,12 @@ from privet.privacy.minimization.envelope import Envelope
 from privet.privacy.minimization.policy import EgressPolicy
 from privet.privacy.secagg.device_messages import Advert
 from privet.privacy.secagg.primitives import SigningKey
+from privet.privacy.secagg.record import GroupRecord, ProtocolRecord
 from privet.privacy.secagg.server import PendingRelease, Server
 from privet.privacy.secagg.terms import Terms
 from privet.server.courier import Attendance, Courier, Deadlines
 from privet.server.enrolment import Enrolment
-from privet.server.fleet import ChargeSum, GroupSum
+from privet.server.fleet import Aggregate, ChargeSum, GroupSum
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,8 +128,8 @@ class _Group:
         return {self._homes[adverts[at].identity]: data for at, data in messages.items()}
 
 
-def secure_round(setup: RoundSetup, charge: ChargeSum) -> tuple[GroupSum, ...]:
-    """A round of secure aggregation, all groups at the same time.
+def secure_round(setup: RoundSetup, charge: ChargeSum) -> Aggregate:
+    """A round of secure aggregation, all groups at the same time; the sums, and what it did.
 
     Raises:
         PrivacyError: Too few devices of some group are left for the noise, a quorum or the graph;
@@ -164,7 +165,14 @@ def secure_round(setup: RoundSetup, charge: ChargeSum) -> tuple[GroupSum, ...]:
     requests = [group.requests(of) for group, of in zip(groups, pending, strict=True)]
     play(Stage.UNMASK, requests, Server.accept_shares)
     found = [group.server.finish() for group in groups]
-    return tuple(GroupSum(total=sum_.total, survivors=len(sum_.survivors)) for sum_ in found)
+    records = [
+        GroupRecord.of(group.server, sum_, asked=len(nodes))
+        for group, sum_, nodes in zip(groups, found, setup.groups, strict=True)
+    ]
+    return Aggregate(
+        groups=tuple(GroupSum(total=sum_.total, survivors=len(sum_.survivors)) for sum_ in found),
+        protocol=ProtocolRecord.of(setup.terms, records, transport="messages between processes"),
+    )
 
 
 def plain_round(setup: RoundSetup, trust: Trust, charge: ChargeSum) -> tuple[GroupSum, ...]:

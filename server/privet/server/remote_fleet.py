@@ -88,7 +88,7 @@ class RemoteFleet:
 
         try:
             if plan.facts.trust is Trust.SECURE_AGGREGATION:
-                return Aggregate(groups=secure_round(setup, charge))
+                return secure_round(setup, charge)
             return Aggregate(groups=plain_round(setup, plan.facts.trust, charge))
         finally:
             _LOG.info("round of step %s: %s", step.name, self.attendance)

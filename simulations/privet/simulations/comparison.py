@@ -116,7 +116,7 @@ def _reference(name: str, reference: Reference, task: Task) -> Row:
 
 def _without_privacy(model: Model, task: Task, target: Target) -> Row | None:
     try:
-        plan = plan_for(model, task, replace(target, epsilon=math.inf))
+        plan = plan_for(model, task, replace(target, epsilon=math.inf, protocol=None))
     except InputError:
         return None  # more items than the model's map without noise can hold
     with tempfile.TemporaryDirectory(prefix="privet-") as folder:

@@ -20,11 +20,19 @@ from privet.privacy.minimization.gate import Gate
 from privet.privacy.population import PopulationView
 from privet.privacy.randomness import Randomness
 from privet.privacy.report.view import LedgerView
+from privet.privacy.secagg.agreed import ProtocolTerms
 from privet.server.coordinator import Coordinator, Observer
+from privet.server.fleet import Fleet
 from privet.server.population import Population, PopulationRun, population_path
 from privet.server.storage import DATABASE, RunStore
 from privet.simulations.fleet import InProcessFleet
 from privet.simulations.preparation import Task
+from privet.simulations.protocol_fleet import (
+    Dropping,
+    ProtocolFleet,
+    check_size,
+    random_drops,
+)
 
 _STATE = "simulation.json"
 _NOISE_KEY = "noise.key"
@@ -41,6 +49,7 @@ class Target:
         min_survivors: Fewest devices in a group's sum, 0 for all.
         colluders: Devices assumed to reveal their noise shares.
         groups: Groups that each round is split into.
+        protocol: How secure aggregation is run; None to simulate its effect.
     """
 
     epsilon: float
@@ -49,6 +58,7 @@ class Target:
     min_survivors: int = 0
     colluders: int = 1
     groups: int = 1
+    protocol: ProtocolTerms | None = None
 
     def facts(self, task: Task) -> PublicFacts:
         """The target together with what is public about a task's federation."""
@@ -107,6 +117,7 @@ def plan_for(model: Model, task: Task, target: Target, *, seeded_noise: bool = F
         target.facts(task),
         catalogue_hash=task.catalogue.hash,
         seeded_noise=seeded_noise,
+        protocol=target.protocol,
     )
 
 
@@ -123,6 +134,7 @@ def federate(
     tuning: bool = False,
     observer: Observer | None = None,
     on_devices: Callable[[int], None] | None = None,
+    dropping: Dropping | None = None,
 ) -> Federated:
     """Run a plan over simulated devices, or what is left of it.
 
@@ -138,6 +150,7 @@ def federate(
         tuning: Whether the population's ledger is to say that the run is for choosing.
         observer: Called at each phase of a round.
         on_devices: Called with the number of devices done in a round.
+        dropping: Who drops out of the protocol, where it is run; nobody if not given.
 
     Raises:
         InputError: The directory cannot be used, or the budget is not above 0.
@@ -147,15 +160,28 @@ def federate(
     """
     if budget is not None and not budget > 0:  # before anything is written; NaN is no limit at all
         raise InputError(f"Expected budget={budget} to be a number > 0, or inf.")
+    if plan.protocol is not None:
+        check_size(plan)
     remember(directory, task, plan, seed, resume=resume)
     store = _open(directory, resume=resume)
     try:
         spending = None if population is None else _spending(population, plan, store, tuning)
         randomness, repeatable = _randomness(plan, store, seed)
         gate = Gate(egress_policy(plan))
-        fleet = InProcessFleet(
-            model, task.train, randomness=randomness, gate=gate, on_devices=on_devices
-        )
+        fleet: Fleet
+        if plan.protocol is None:
+            fleet = InProcessFleet(
+                model, task.train, randomness=randomness, gate=gate, on_devices=on_devices
+            )
+        else:
+            fleet = ProtocolFleet(
+                model,
+                task.train,
+                randomness=randomness,
+                gate=gate,
+                dropping=dropping or random_drops(0.0, 0),
+                on_devices=on_devices or (lambda _: None),
+            )
         coordinator = Coordinator(
             model=model,
             plan=plan,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from privet.privacy.ledger import Entry
 from privet.privacy.population import PopulationView
+from privet.privacy.report.aggregation import aggregation
 from privet.privacy.report.assemble import (
     adversary_rows,
     definition,
@@ -44,6 +45,7 @@ _SOURCES: dict[str, Source] = {
     "adversaries": "computed",
     "profiles": "computed",
     "mechanism": "computed",
+    "aggregation": "measured",
     "accounting": "computed",
     "accounting.composition": "declared",
     "egress": "computed",
@@ -83,6 +85,7 @@ def build_report(
         adversaries=adversary_rows(view),
         profiles=profiles(view),
         mechanism=mechanism_steps(view),
+        aggregation=aggregation(view),
         accounting=accounting(view, identity),
         population=None if population is None else population_section(view, population),
         egress=egress(view),

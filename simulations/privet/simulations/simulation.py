@@ -32,6 +32,7 @@ from privet.simulations.federation import (
     write_durably,
 )
 from privet.simulations.preparation import Task
+from privet.simulations.protocol_fleet import random_drops
 from privet.simulations.reporting import build_report, write_report
 
 MODELS: Mapping[str, Callable[[], Model]] = {"popularity": Popularity, "spectral": Spectral}
@@ -108,6 +109,7 @@ class Options:
         population_budget: Limit on the population's epsilon; None for the one recorded there.
         tuning: Whether the run is for choosing among models or parameters.
         command: What to type to run it again, for the report.
+        drop: Share of each group's devices that drop out of the protocol, drawn from the seed.
     """
 
     target: Target
@@ -119,6 +121,7 @@ class Options:
     population_budget: float | None = None
     tuning: bool = False
     command: str = "privet simulate"
+    drop: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +182,7 @@ class Result:
             "data": self.task.name,
             "split": self.task.split,
             "trust": str(plan.facts.trust),
+            "secure_aggregation": self.federated.plan.secure_aggregation,
             "metrics": {name: estimate["mean"] for name, estimate in measured.items()},
             "intervals": {name: [e["low"], e["high"]] for name, e in measured.items()},
             "references": {
@@ -277,6 +281,7 @@ def simulate(
             tuning=options.tuning,
             observer=watch.observer,
             on_devices=watch.on_devices,
+            dropping=random_drops(options.drop, options.seed),
         )
     row = federated_row(model, task, federated)
     watch.on_row(row)

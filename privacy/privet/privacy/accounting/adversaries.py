@@ -97,6 +97,10 @@ class ReleaseTerms:
         """The release as the best informed adversary sees it who has a guarantee at all."""
         return self._event(known_shares=max(1, self.colluders))
 
+    def seen_with(self, known_shares: int) -> Event:
+        """The release as someone sees it who knows so many of the survivors' noise shares."""
+        return self._event(known_shares=known_shares)
+
     def seen_by(self, adversary: Adversary) -> Event | None:
         """The event to account for against an adversary, None where nothing is guaranteed."""
         if adversary in _NEVER_PROTECTED:
@@ -192,7 +196,11 @@ class Guarantee:
 
 
 def guarantees(
-    releases: Sequence[ReleaseTerms], delta: float, *, private: bool
+    releases: Sequence[ReleaseTerms],
+    delta: float,
+    *,
+    private: bool,
+    provoked: Sequence[Event] | None = None,
 ) -> tuple[Guarantee, ...]:
     """One guarantee for each adversary, from everything that was released.
 
@@ -200,10 +208,14 @@ def guarantees(
         releases: Every charged release, repeats included.
         delta: In (0, 1).
         private: False if the noise can be recomputed by others, which voids every guarantee.
+        provoked: Under secure aggregation, all that a malicious server could make devices release,
+            if something bounds it: certified identities and the devices' own caps do. None if not.
     """
     result = []
     for adversary in Adversary:
         events = [terms.seen_by(adversary) for terms in releases]
+        if adversary is Adversary.MALICIOUS_SERVER and provoked is not None:
+            events = list(provoked)
         known = [event for event in events if event is not None]
         epsilon: float | None = None
         if private and len(known) == len(events) and adversary not in _NEVER_PROTECTED:

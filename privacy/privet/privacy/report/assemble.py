@@ -42,6 +42,9 @@ def adversary_rows(view: LedgerView) -> tuple[AdversaryGuarantee, ...]:
             profiles.get(guarantee.adversary),
             colluders=colluders,
             private=view.private,
+            protocol=view.protocol,
+            min_survivors=int(view.facts["min_survivors"]),
+            masked=view.protocol is not None or bool(view.rounds),
         )
         for guarantee in view.guarantees
     )

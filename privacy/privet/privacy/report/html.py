@@ -9,6 +9,7 @@ from typing import Any
 
 from privet.privacy.errors import InputError
 from privet.privacy.report import charts, tables
+from privet.privacy.report.aggregation import aggregation_facts, aggregation_table
 from privet.privacy.report.claims import ADVERSARIES, TRUST_TEXTS, guarantee
 from privet.privacy.report.document import OUTSIDE_EPSILON, SCHEMA, Report
 from privet.privacy.report.glossary import GLOSSARY
@@ -99,6 +100,10 @@ def _context(report: Report) -> dict[str, Any]:
         "metrics": metric_names(report),
         "row_label": charts.row_label,
         "mechanism": mechanism_table(report.mechanism),
+        "aggregation_facts": aggregation_facts(report.aggregation) if report.aggregation else {},
+        "aggregation_table": aggregation_table(report.aggregation.rounds)
+        if report.aggregation
+        else [],
         "entries": [_entry(entry) for entry in report.ledger.entries[:LEDGER_ROWS]],
         "together": together_sentence(report.population) if report.population else "",
         "remaining": remaining_text(report.population.remaining) if report.population else "",

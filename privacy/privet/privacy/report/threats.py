@@ -4,6 +4,7 @@ from privet.privacy.accounting.adversaries import Adversary, Guarantee, Trust
 from privet.privacy.accounting.profile import PrivacyProfile
 from privet.privacy.report.claims import ADVERSARIES, AdversaryCode
 from privet.privacy.report.sections import AdversaryGuarantee
+from privet.privacy.secagg.agreed import ProtocolTerms
 
 _MECHANISMS = {
     Trust.CENTRAL: "clipped vectors, Gaussian noise added once by the server",
@@ -15,10 +16,27 @@ _MECHANISMS = {
 _ASSUMPTIONS = {
     Trust.CENTRAL: "the server adds the noise and keeps what it received to itself",
     Trust.SECURE_AGGREGATION: "enough devices add their noise share, and the server follows the "
-    "protocol; in this simulation masks cancel exactly and are not run",
+    "protocol",
     Trust.LOCAL: "the user's own device adds its noise",
 }
 
+_SIMULATED = "; in this simulation masks cancel exactly and are not run"
+_RUN = "; masks were run for real, with no more corrupt devices than assumed"
+_CERTIFIED = (
+    "identities are certified by the holder of key {key}…, who is not the server{simulated}; at most "
+    "{corrupt} certified devices are corrupt in all; devices count each participation before its "
+    "vector leaves and stop at {times} for each step; no graph of a round that they start fails, "
+    "which has a probability below 2^{failure:g} for each start, beside delta"
+)
+_NOBODY = (
+    ": here the key is the one of simulations, whose secret everyone knows, so this is what a "
+    "deployment with a certifier would have, and not what this simulation has"
+)
+_PROVOKED = (
+    "may send any model, drop any device and start any round: counted is all that a device could be "
+    "made to take part in, with the fewest survivors. It chooses the models and item features, so "
+    "what it can make a model learn is bounded by epsilon, but not prevented; nor is poisoning"
+)
 _CENTRAL_SERVER = "under central trust the server receives every vector without noise"
 
 _NONE = {
@@ -67,6 +85,9 @@ def describe(
     *,
     colluders: int,
     private: bool,
+    protocol: ProtocolTerms | None = None,
+    min_survivors: int = 0,
+    masked: bool = False,
 ) -> AdversaryGuarantee:
     """A guarantee with who, how, under which assumption and why.
 
@@ -76,6 +97,9 @@ def describe(
         profile: Of what this adversary sees; None where nothing is guaranteed.
         colluders: Devices assumed to reveal their noise shares.
         private: False if noise was seeded or absent, which voids every guarantee.
+        protocol: What the plan says of secure aggregation; None where it is simulated or not used.
+        min_survivors: Fewest devices in a sum.
+        masked: Whether the protocol was run.
     """
     adversary = guarantee.adversary
     if guarantee.epsilon is None or guarantee.delta is None:
@@ -83,9 +107,13 @@ def describe(
         reason = _no_guarantee(adversary, trust) if private else _UNPROTECTED
     else:
         mechanism, assumption = _MECHANISMS[trust], _ASSUMPTIONS[trust]
-        reason = (_REASONS | _SPECIAL_REASONS[trust])[adversary]
-        if trust is Trust.SECURE_AGGREGATION and adversary in _COLLUDING:
-            assumption += f"; noise shares revealed by at most {colluders} of them"
+        reason = (_REASONS | _SPECIAL_REASONS[trust]).get(adversary, "")
+        if trust is Trust.SECURE_AGGREGATION:
+            assumption += _RUN if masked else _SIMULATED
+            if adversary in _COLLUDING:
+                assumption += f"; noise shares revealed by at most {colluders} of them"
+        if adversary is Adversary.MALICIOUS_SERVER and protocol is not None:
+            assumption, reason = _certified(protocol, min_survivors), _PROVOKED
     code: AdversaryCode = adversary.value
     return AdversaryGuarantee(
         adversary=code,
@@ -97,6 +125,17 @@ def describe(
         mechanism=mechanism,
         assumption=assumption,
         reason=reason,
+    )
+
+
+def _certified(protocol: ProtocolTerms, min_survivors: int) -> str:
+    """All that a guarantee against a malicious server rests on."""
+    return _CERTIFIED.format(
+        key=(protocol.certifier_key or "")[:16],
+        simulated=_NOBODY if protocol.simulated_certifier else "",
+        corrupt=protocol.corrupt(min_survivors),
+        times=protocol.max_participations,
+        failure=protocol.log2_failure(),
     )
 
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from privet.privacy.accounting.accountants import claimed_epsilon
-from privet.privacy.accounting.adversaries import ReleaseTerms
+from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.canonical import sha256
 from privet.privacy.encoding import Encoding
 from privet.privacy.errors import InputError, IntegrityError, PrivetError
 from privet.privacy.ledger import Charge, Entry, EntryKind, charges, check_chain
+from privet.privacy.report.aggregation import aggregation
 from privet.privacy.report.assemble import (
     adversary_rows,
     definition,
@@ -34,6 +35,7 @@ from privet.privacy.report.spending import FOLLOWS
 from privet.privacy.report.spent import accounting, profiles
 from privet.privacy.report.text import percent_up
 from privet.privacy.report.view import LedgerView
+from privet.privacy.secagg.record import ProtocolRecord
 
 _TOLERANCE = 1e-6
 
@@ -98,7 +100,8 @@ def verify_report(report: Report) -> tuple[Check, ...]:
         for name, claimed, computed in _figures(report, view):
             _compare(name, claimed, computed)
         figures = (
-            "adversaries, profiles, definition, mechanism, accounting and what leaves a device"
+            "adversaries, profiles, definition, mechanism, secure aggregation, accounting and what "
+            "leaves a device"
         )
         return (
             *checks,
@@ -225,7 +228,36 @@ class _Replay:
             raise IntegrityError(f"Step {name!r} was closed without a charge.")
         if int(body["devices"]) < self.survivors * int(self.view.facts["groups"]):
             raise IntegrityError(f"Step {name!r} was closed with fewer devices than charged.")
+        self._aggregation(body.get("secure_aggregation"), int(body["devices"]))
         self.closed, self.attempts, self.state_hash = self.closed + 1, 0, body["state_hash"]
+
+    def _aggregation(self, found: object, devices: int) -> None:
+        """What secure aggregation did fits the plan, the charge and the devices in the sum."""
+        facts, agreed = self.view.facts, self.view.protocol
+        if self.view.trust is not Trust.SECURE_AGGREGATION:
+            _compare("secure aggregation", found, None)
+            return
+        if found == "simulated":
+            _compare("secure aggregation", found, "simulated" if agreed is None else "run")
+            return
+        record = ProtocolRecord.from_dict(found)
+        # Where the plan says nothing, a deployment's constants are those that its record states.
+        stated = (record.corrupt_permille, record.drop_permille, record.certifier_key)
+        planned = (
+            stated
+            if agreed is None
+            else (agreed.corrupt_permille, agreed.drop_permille, agreed.certifier_key)
+        )
+        _compare("secure aggregation's assumptions", stated, planned)
+        fewest, asked = max(int(facts["min_survivors"]), 2), sum(g.asked for g in record.groups)
+        _compare("secure aggregation's minimum", record.min_survivors, fewest)
+        groups = int(facts["groups"])
+        if agreed is not None:
+            _compare("devices asked", asked, int(facts["devices"]))
+        sizes = sorted((asked + group) // groups for group in range(groups))
+        _compare("sizes of groups", sorted(g.asked for g in record.groups), sizes)
+        survivors = [group.survivors for group in record.groups]
+        _compare("survivors of groups", (min(survivors), sum(survivors)), (self.survivors, devices))
 
     def _end(self, body: Mapping[str, Any]) -> None:
         if self.closed != len(self.view.plan["steps"]):
@@ -279,6 +311,7 @@ def _figures(report: Report, view: LedgerView) -> Iterator[tuple[str, object, ob
     yield "definition", report.definition, definition(view)
     yield "adversaries", report.adversaries, adversary_rows(view)
     yield "mechanism", report.mechanism, mechanism_steps(view)
+    yield "secure aggregation", report.aggregation, aggregation(view)
     yield "profiles", report.profiles, profiles(view)
     yield "accounting", report.accounting, accounting(view, identity)
     yield "egress", report.egress, egress(view)

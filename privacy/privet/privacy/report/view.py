@@ -1,8 +1,9 @@
 """A run's ledger, read for what it says about privacy."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from privet.privacy.accounting.account import Account
 from privet.privacy.accounting.accountants import check_agreement, claimed_epsilon
@@ -18,6 +19,9 @@ from privet.privacy.accounting.profile import PrivacyProfile, privacy_profile
 from privet.privacy.errors import IntegrityError
 from privet.privacy.ledger import Charge, Entry, EntryKind, charges
 from privet.privacy.report.claims import Randomness
+from privet.privacy.report.records import decode
+from privet.privacy.secagg.agreed import ProtocolTerms
+from privet.privacy.secagg.record import ProtocolRecord
 
 _HEADLINE = {
     Trust.CENTRAL: Adversary.MODEL_CONSUMER,
@@ -119,7 +123,35 @@ class LedgerView:
     @cached_property
     def guarantees(self) -> tuple[Guarantee, ...]:
         """Per adversary."""
-        return guarantees(self.releases, self.delta, private=self.private)
+        return guarantees(self.releases, self.delta, private=self.private, provoked=self.provoked)
+
+    @cached_property
+    def protocol(self) -> ProtocolTerms | None:
+        """What the plan says of secure aggregation; None where it is simulated or not used."""
+        body = self.plan["protocol"]
+        return (
+            None if body is None else cast(ProtocolTerms, decode(ProtocolTerms, body, "protocol"))
+        )
+
+    @cached_property
+    def provoked(self) -> tuple[Event, ...] | None:
+        """All that a malicious server could make devices release, where something bounds it."""
+        if self.protocol is None:
+            return None
+        names = [str(step["step"]["name"]) for step in self.plan["steps"]]
+        planned = [ReleaseTerms.from_dict(step["terms"]) for step in self.plan["steps"]]
+        charged = Counter(names.index(charge.step) for charge in self.charges)
+        return self.protocol.against_malicious_server(planned, charged)
+
+    @cached_property
+    def rounds(self) -> tuple[tuple[str, ProtocolRecord], ...]:
+        """What secure aggregation did in each closed step, by the step's name, if it was run."""
+        found = []
+        for entry in self.entries:
+            body = entry.body.get("secure_aggregation")
+            if entry.kind is EntryKind.CLOSE and isinstance(body, dict):
+                found.append((str(entry.body["step"]), ProtocolRecord.from_dict(body)))
+        return tuple(found)
 
     def epsilon_after(self, releases: int) -> float:
         """Epsilon of the first releases, in the worst case over adversaries."""
@@ -159,6 +191,12 @@ class LedgerView:
         return self._agreed[events]
 
     def events(self, adversary: Adversary) -> tuple[Event, ...]:
-        """What was released, as an adversary sees it; what it sees without noise is left out."""
+        """What was released, as an adversary sees it; what it sees without noise is left out.
+
+        For a malicious server that something bounds it is all that it could have made devices
+        release.
+        """
+        if adversary is Adversary.MALICIOUS_SERVER and self.provoked is not None:
+            return self.provoked
         seen = (terms.seen_by(adversary) for terms in self.releases)
         return tuple(event for event in seen if event is not None)

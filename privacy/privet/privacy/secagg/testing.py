@@ -16,10 +16,11 @@ from privet.privacy.errors import PrivacyError
 from privet.privacy.randomness import Randomness
 from privet.privacy.secagg.client import Client, UnmaskRecord
 from privet.privacy.secagg.primitives import SigningKey, random_bytes
+from privet.privacy.secagg.record import STAGES
 from privet.privacy.secagg.server import Aggregate, PendingRelease, Server
 from privet.privacy.secagg.terms import Terms
 
-STAGES = ("advert", "sharing", "masked", "cosignature", "shares")
+__all__ = ["STAGES", "Cohort", "MemoryRecord", "Meter", "signing_keys"]
 
 
 @dataclass

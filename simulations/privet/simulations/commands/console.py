@@ -15,7 +15,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from privet.models.plan import Plan
-from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.accounting.profile import PrivacyProfile
 from privet.privacy.population import PopulationView
 from privet.privacy.report.text import percent_up, rounded_up
@@ -134,8 +133,15 @@ def print_guarantees(result: Result) -> None:
     console.print(f"  no guarantee against: {', '.join(none)}")
     if not known:
         console.print(f"{_STAMPS[result.verdict]}nothing is guaranteed against anyone.")
-    elif result.federated.plan.facts.trust is Trust.SECURE_AGGREGATION:
+    elif result.federated.plan.secure_aggregation == "simulated":
         console.print("  (masks of secure aggregation cancel; their effect is simulated)")
+    elif result.federated.plan.secure_aggregation == "protocol":
+        console.print("  (secure aggregation was run: every device masked its vector)")
+        agreed = result.federated.plan.protocol
+        if agreed is not None and agreed.simulated_certifier:
+            console.print(
+                "  (A4: what a deployment with a certifier would have; this one certifies nobody)"
+            )
     console.print(
         f"Upload: {result.federated.plan.upload_bytes / 1e6:.3f} MB a device in the whole run"
     )

@@ -1,9 +1,12 @@
 """Options that several verbs share, with one wording each."""
 
+import math
 import secrets
 import shlex
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +14,20 @@ import click
 import typer
 
 from privet.privacy.accounting.adversaries import Trust
+from privet.privacy.errors import InputError
+from privet.privacy.secagg.agreed import SIMULATED_CERTIFIER_KEY, ProtocolTerms
 from privet.simulations.data.csv import Columns
 from privet.simulations.data.dataset import Dataset
 from privet.simulations.data.load import load
 from privet.simulations.preparation import SplitKind
+
+
+class SecureAggregationKind(StrEnum):
+    """Whether the protocol is run."""
+
+    SIMULATED = "simulated"
+    PROTOCOL = "protocol"
+
 
 DataPath = Annotated[
     Path, typer.Argument(help="MovieLens folder, CSV, .npz split or .privet file.")
@@ -61,6 +74,18 @@ PopulationBudget = Annotated[
         "--population-budget", help="Limit on its epsilon; begins a ledger if there is none."
     ),
 ]
+Aggregation = Annotated[
+    SecureAggregationKind,
+    typer.Option("--secure-aggregation", help="Simulate the effect of masks, or run the protocol."),
+]
+Drop = Annotated[
+    float,
+    typer.Option("--drop", help="Share of devices that drop out of the protocol, from --seed."),
+]
+Certified = Annotated[
+    bool,
+    typer.Option("--certified", help="A simulated certifier of identities, for the protocol."),
+]
 UserColumn = Annotated[str, typer.Option("--user-col", help="CSV column of users.")]
 ItemColumn = Annotated[str, typer.Option("--item-col", help="CSV column of items.")]
 WeightColumn = Annotated[str, typer.Option("--weight-col", help="CSV column of strengths.")]
@@ -68,6 +93,30 @@ TimeColumn = Annotated[str, typer.Option("--time-col", help="CSV column of times
 CatalogueOption = Annotated[
     Path | None, typer.Option("--catalogue", help="CSV of items: item_id,title,categories,year.")
 ]
+
+
+def protocol_terms(
+    kind: SecureAggregationKind, trust: Trust, *, drop: float, certified: bool
+) -> ProtocolTerms | None:
+    """What the plan says of the protocol; None where it is not run.
+
+    Raises:
+        InputError: Options of the protocol without it.
+    """
+    if kind is SecureAggregationKind.SIMULATED:
+        if drop or certified:
+            raise InputError("--drop and --certified need --secure-aggregation protocol.")
+        return None
+    if trust is not Trust.SECURE_AGGREGATION:
+        raise InputError(f"--secure-aggregation protocol needs --trust {Trust.SECURE_AGGREGATION}.")
+    if not 0 <= drop < 0.5:
+        raise InputError(f"Expected --drop from 0 to below 0.5, found {drop}.")
+    assumed = ProtocolTerms()
+    return replace(
+        assumed,
+        drop_permille=max(assumed.drop_permille, math.ceil(1000 * drop)),
+        certifier_key=SIMULATED_CERTIFIER_KEY if certified else None,
+    )
 
 
 ColumnNames = tuple[str, str, str, str]

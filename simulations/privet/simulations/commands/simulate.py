@@ -41,6 +41,9 @@ def simulate_command(
     min_survivors: o.MinSurvivors = 0,
     colluders: o.Colluders = 1,
     groups: o.Groups = 1,
+    secure_aggregation: o.Aggregation = o.SecureAggregationKind.SIMULATED,
+    drop: o.Drop = 0.0,
+    certified: o.Certified = False,
     insecure_seeded_noise: o.Seeded = False,
     user_col: o.UserColumn = "user_id",
     item_col: o.ItemColumn = "item_id",
@@ -55,6 +58,10 @@ def simulate_command(
     chosen = model_named(model)
     dataset = o.read_data(path, (user_col, item_col, weight_col, time_col), catalogue)
     task = prepare(dataset, seed=seed, split=split, validate=validate)
+    protocol = o.protocol_terms(secure_aggregation, trust, drop=drop, certified=certified)
+    if drop and not min_survivors:  # as many as are sure to be left
+        smallest, largest = len(task.train) // groups, -(-len(task.train) // groups)
+        min_survivors = smallest - int(drop * largest)
     target = Target(
         epsilon=epsilon,
         delta=delta,
@@ -62,6 +69,7 @@ def simulate_command(
         min_survivors=min_survivors,
         colluders=colluders,
         groups=groups,
+        protocol=protocol,
     )
     options = Options(
         target=target,
@@ -72,6 +80,7 @@ def simulate_command(
         population=population,
         population_budget=population_budget,
         tuning=validate,
+        drop=drop,
         command=o.command_line(),
     )
     run_dir = out or o.new_run_dir(path, model)
