@@ -22,7 +22,7 @@ from privet.privacy.accounting.adversaries import Adversary, Trust, guarantees
 from privet.privacy.accounting.events import SkellamEvent
 from privet.privacy.errors import EgressError, InputError, IntegrityError, PrivacyError
 from privet.privacy.ledger import Charge, Entry, EntryKind, next_entry
-from privet.privacy.minimization.agreement import Agreement
+from privet.privacy.minimization.agreement import Agreement, Limits
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.randomness import Randomness
 from privet.privacy.report.document import Report
@@ -161,7 +161,7 @@ def test_what_a_malicious_server_knows_or_repeats_left_out_is_noticed(
 def test_a_device_stops_at_its_plans_cap_whatever_its_agreement_allows() -> None:
     plan = planned(ProtocolTerms(max_participations=2), devices=10, min_survivors=8)
     policy = egress_policy(plan)
-    gate = Gate(policy, agreement=Agreement.to(policy, max_participations=5))
+    gate = Gate(policy, agreement=Agreement.to(policy, limits=Limits(max_participations=5)))
     for attempt in range(3):
         task = DeviceTask(plan=plan, step=plan.steps[0], shared={}, attempt=attempt)
 
