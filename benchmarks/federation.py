@@ -29,11 +29,10 @@ from privet.models.planning import make_plan
 from privet.models.popularity import Popularity
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.encoding import decode
-from privet.privacy.minimization.agreement import Agreement, MemoryParticipations
+from privet.privacy.minimization.agreement import Agreement
 from privet.privacy.minimization.envelope import RECORD
 from privet.privacy.secagg.parameters import graph_parameters
 from privet.privacy.secagg.primitives import SigningKey
-from privet.privacy.secagg.testing import MemoryRecord
 from privet.server.courier import Deadlines
 from privet.server.fleet import Aggregate, Round
 from privet.server.flower import FlowerFleet
@@ -165,8 +164,6 @@ class Ours:
                 identity=SigningKey.from_secret(hashlib.sha256(b"%d" % row).digest()),
                 federation=self.federation,
                 agreement=Agreement.to(policy),
-                participations=MemoryParticipations(),
-                record=MemoryRecord(),
             )
         )
 

@@ -47,6 +47,7 @@ def request(
     shared: SharedState | None = None,
     key: SigningKey = SERVER_KEY,
     step: str = "popularity",
+    number: int = 7,
     signed_stage: str = "",
     **signed: Any,
 ) -> Envelope:
@@ -58,12 +59,12 @@ def request(
     says = {
         "stage": signed_stage or stage,
         "run": FEDERATION.run,
-        "round_number": 7,
+        "round_number": number,
         "body": body,
         **signed,
     }
     payload = sign_request(key, **says)[:64] + body
-    return Envelope(stage=stage, run=FEDERATION.run, round=7, payload=payload)
+    return Envelope(stage=stage, run=FEDERATION.run, round=number, payload=payload)
 
 
 def device(plan: Plan = SECURE, **changes: Any) -> DeviceSession:
@@ -164,9 +165,22 @@ def test_a_device_answers_for_a_step_as_often_as_agreed() -> None:
             federation_policy(LOCAL, FEDERATION), limits=Limits(max_participations=2)
         ),
     )
-    found = [asked.answer(request("contribute", LOCAL)) for _ in range(3)]
+    found = [asked.answer(request("contribute", LOCAL, number=number)) for number in (1, 2, 3)]
     assert found[0] is not None and found[1] is not None and found[2] is None
     assert found[0].payload != found[1].payload  # each with noise of its own
+
+
+@pytest.mark.parametrize(("stage", "plan"), [("advertise", SECURE), ("contribute", LOCAL)])
+def test_whoever_asks_twice_in_a_round_gets_the_same_bytes(stage: str, plan: Plan) -> None:
+    """Two answers with different noise would reveal their difference."""
+    asked = device(plan, agreement=Agreement.to(federation_policy(plan, FEDERATION)))
+    first, again = (asked.answer(request(stage, plan)) for _ in range(2))
+    assert first is not None and again is not None and first.payload == again.payload
+    other = asked.answer(request(stage, plan, shared={"popularity": np.ones(14)}))
+    assert other is None or other.payload == first.payload
+    if stage == "contribute":
+        asked._device.ledger.forget_answer()
+        assert asked.answer(request(stage, plan)) is None
 
 
 def test_a_seed_is_refused_where_the_plan_promises_privacy() -> None:

@@ -58,7 +58,7 @@ def embedded(link: SuperLink, session: DeviceSession) -> Iterator[None]:
 @contextmanager
 def supernode(link: SuperLink, folder: Path, config: dict[str, int | str]) -> Iterator[None]:
     """A SuperNode that runs our ClientApp, in processes of its own."""
-    node = SuperNode(link, folder, config)
+    node = SuperNode(link, folder, {"folder": str(folder), **config})
     try:
         node.start()
         yield

@@ -18,10 +18,9 @@ from privet.models.plan import Plan, PublicFacts
 from privet.models.planning import make_plan
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.ledger import Charge, charges
-from privet.privacy.minimization.agreement import Agreement, Limits, MemoryParticipations
+from privet.privacy.minimization.agreement import Agreement, Limits
 from privet.privacy.randomness import Randomness
 from privet.privacy.secagg.primitives import SigningKey
-from privet.privacy.secagg.testing import MemoryRecord
 from privet.server.coordinator import Coordinator, Progress
 from privet.server.courier import Deadlines
 from privet.server.fleet import Aggregate, ChargeSum, Fleet, Round
@@ -93,8 +92,6 @@ class World:
                 identity=SigningKey.from_secret(sha256(b"device %d" % row).digest()),
                 federation=federation,
                 agreement=Agreement.to(policy, limits=Limits(max_participations=participations)),
-                participations=MemoryParticipations(),
-                record=MemoryRecord(),
                 randomness=(
                     (lambda: Randomness.insecure_seeded(SEED))
                     if plan.seeded_noise

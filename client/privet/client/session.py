@@ -25,13 +25,14 @@ from privet.models.requests import TaskMessage, open_request
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.canonical import canonical_bytes
 from privet.privacy.errors import InputError, PrivacyError
-from privet.privacy.minimization.agreement import Agreement, Participations
+from privet.privacy.minimization.agreement import Agreement
 from privet.privacy.minimization.egress_log import EgressLedger
 from privet.privacy.minimization.envelope import Envelope
 from privet.privacy.minimization.gate import AdmittedMessage, Gate, Upload
-from privet.privacy.minimization.messages import scrub
+from privet.privacy.minimization.messages import decode_message, scrub
+from privet.privacy.minimization.sending import Slot
 from privet.privacy.randomness import Randomness
-from privet.privacy.secagg.client import Client, UnmaskRecord
+from privet.privacy.secagg.client import Client
 from privet.privacy.secagg.primitives import SigningKey
 from privet.privacy.secagg.terms import Terms
 
@@ -48,11 +49,10 @@ class Device:
         identity: The device's long-lived key.
         federation: What it pinned when its user joined.
         agreement: What its user agreed to: plans and their `federation_policy`.
-        participations: How often it took part, durably.
-        record: Which rounds it helped to unmask, durably.
+        ledger: What it must not forget: how often it took part, what it sent, which rounds it
+            helped to unmask. On a real device that of a `DeviceStore`; in memory if not given.
         local: Its local state.
         certificate: The certifier's signature over the identity, if the federation has one.
-        ledger: Of what left.
         randomness: Makes the randomness of one answer. Anything but the default is for tests, and
             refused unless the plan says that its noise is seeded.
 
@@ -65,11 +65,9 @@ class Device:
     identity: SigningKey = field(repr=False)
     federation: Federation
     agreement: Agreement
-    participations: Participations
-    record: UnmaskRecord
+    ledger: EgressLedger = field(default_factory=EgressLedger)
     local: LocalStates = field(default_factory=MemoryLocalStates)
     certificate: bytes = b""
-    ledger: EgressLedger = field(default_factory=EgressLedger)
     randomness: Callable[[], Randomness] = Randomness.secret
 
     def __post_init__(self) -> None:
@@ -98,7 +96,7 @@ class DeviceSession:
         :class:`privet.privacy.secagg.client.Client` masks it, with its noise share, for terms
         that the device made itself from that plan and from the hash of the shared state it
         received. Each vector has fresh randomness, and each counts as a participation before it
-        is computed. Whether a request is refused does not depend on the history.
+        is computed. There is one message for each stage of a round. Whether a request is refused does not depend on the history.
 
     Args:
         device: Whose answers.
@@ -132,13 +130,13 @@ class DeviceSession:
         if joined is None or joined.number != request.round:
             raise PrivacyError("A request is of a round that this device is not in.")
         if stage is Stage.MASK:
-            return self._mask(joined, request.payload)
+            return self._mask(joined, request)
         act = {
             Stage.SHARE: joined.client.share,
             Stage.COSIGN: joined.client.cosign,
             Stage.UNMASK: joined.client.unmask,
         }[stage]
-        return _admit(joined.gate, stage, act(request.payload))
+        return self._once(request, joined.gate, stage, lambda: act(request.payload))
 
     def _hello(self, request: Envelope) -> AdmittedMessage:
         body = self._open(request)
@@ -159,12 +157,33 @@ class DeviceSession:
         task, gate, terms = self._task(self._open(request), request.round)
         if task.plan.facts.trust is Trust.SECURE_AGGREGATION:
             raise PrivacyError("Under secure aggregation no vector leaves unmasked.")
-        vector = self._vector(task, gate)
-        return _admit(gate, task.step.name, PlainUpload.sign(self._device.identity, terms, vector))
+        return self._once(
+            request,
+            gate,
+            task.step.name,
+            lambda: PlainUpload.sign(self._device.identity, terms, self._vector(task, gate)),
+        )
 
     def _advertise(self, request: Envelope) -> AdmittedMessage:
-        self._round = self._join(self._open(request), request.round, None)
-        return _admit(self._round.gate, Stage.ADVERTISE, self._round.client.advertise())
+        joined = self._join(self._open(request), request.round, None)
+
+        def advertise() -> bytes:
+            self._round = joined
+            return joined.client.advertise()
+
+        return self._once(request, joined.gate, Stage.ADVERTISE, advertise)
+
+    def _once(
+        self, request: Envelope, gate: Gate, step: str, make: Callable[[], bytes]
+    ) -> AdmittedMessage:
+        """One message for each stage of a round: whoever asks again gets its bytes, or none."""
+        slot = Slot(run=request.run, round_number=request.round, stage=request.stage)
+        before = self._device.ledger.resend(slot)
+        if before is not None:
+            return gate.admit_message(decode_message(gate.policy, before))
+        admitted = _admit(gate, step, make())
+        self._device.ledger.record_sent(slot, admitted.payload)
+        return admitted
 
     def _join(self, body: bytes, number: int, state: bytes | None) -> _Joined:
         device = self._device
@@ -172,15 +191,18 @@ class DeviceSession:
         if task.plan.facts.trust is not Trust.SECURE_AGGREGATION:
             raise PrivacyError("The plan is not of secure aggregation.")
         if state is None:
-            client = Client(terms, device.identity, device.record, certificate=device.certificate)
+            client = Client(terms, device.identity, device.ledger, certificate=device.certificate)
         else:
-            client = Client.resume(terms, device.identity, device.record, state)
+            client = Client.resume(terms, device.identity, device.ledger, state)
         return _Joined(number=number, body=body, task=task, gate=gate, client=client)
 
-    def _mask(self, joined: _Joined, delivery: bytes) -> AdmittedMessage:
-        vector = self._vector(joined.task, joined.gate)
-        step = joined.task.step.name
-        return _admit(joined.gate, step, joined.client.mask(delivery, vector))
+    def _mask(self, joined: _Joined, request: Envelope) -> AdmittedMessage:
+        return self._once(
+            request,
+            joined.gate,
+            joined.task.step.name,
+            lambda: joined.client.mask(request.payload, self._vector(joined.task, joined.gate)),
+        )
 
     def _vector(self, task: DeviceTask, gate: Gate) -> NDArray[np.uint32]:
         """The device's own vector with its noise share, modulo 2**32; it counts."""
@@ -227,7 +249,6 @@ class DeviceSession:
             self._gates[plan_hash] = Gate(
                 policy,
                 agreement=device.agreement,
-                participations=device.participations,
                 ledger=device.ledger,
             )
         return self._gates[plan_hash]
