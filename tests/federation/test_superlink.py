@@ -98,6 +98,7 @@ def check(trust: Trust, supernodes: int, others: int, folder: Path) -> None:
     assert [charge.terms.survivors for charge in charged(folder / "there")] == [devices] * 2
 
 
+@pytest.mark.slow
 def test_embedded_devices_on_a_superlink_give_the_integers_of_the_simulation(
     tmp_path: Path,
 ) -> None:
