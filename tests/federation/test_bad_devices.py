@@ -30,7 +30,7 @@ from privet.privacy.minimization.agreement import Agreement
 from privet.privacy.minimization.envelope import RECORD, Envelope
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.randomness import Randomness
-from privet.simulations.memory_grid import Node
+from privet.simulations.memory_grid import MemoryGrid, Node
 
 MODEL = Popularity()
 BAD = 5
@@ -207,6 +207,56 @@ def test_a_node_that_speaks_for_another_devices_identity_is_not_enrolled(
     coordinate(fleet, plan, MODEL, tmp_path)
     assert fleet.attendance.answered["hello"] == DEVICES - 1  # type: ignore[index]
     assert charged(tmp_path)[0].terms.survivors == DEVICES - 1
+
+
+class Failing(MemoryGrid):
+    """A Grid that raises as Flower's does where one device's objects cannot be sent or read."""
+
+    def __init__(self, nodes: dict[int, Node], way: str) -> None:
+        super().__init__(nodes)
+        self.way, self.bad = way, set[str]()
+
+    def push_messages(self, messages: Iterable[Message]) -> list[str]:
+        some = list(messages)
+        stages = {str(m.content.config_records[RECORD]["stage"]) for m in some}
+        to_bad = any(m.metadata.dst_node_id == 100 + BAD for m in some) and stages != {"hello"}
+        if to_bad and self.way == "push":
+            raise RuntimeError("an object cannot be pushed")
+        found = super().push_messages(some)
+        if to_bad:
+            self.bad |= {
+                name
+                for name, m in zip(found, some, strict=True)
+                if m.metadata.dst_node_id == 100 + BAD
+            }
+        return found
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        some = list(message_ids)
+        if self.bad & set(some):
+            raise ValueError("an object cannot be read")
+        return super().pull_messages(some)
+
+
+@pytest.mark.parametrize("way", ["push", "pull"])
+def test_objects_that_flower_cannot_send_or_read_cost_their_own_device_only(
+    way: str, tmp_path: Path
+) -> None:
+    plan = plan_of(Trust.SECURE_AGGREGATION, MODEL)
+    world = World(plan, MODEL, lasting=True)
+    fleet = Recording(world.fleet(Failing(world.nodes, way)))
+    coordinate(fleet, plan, MODEL, tmp_path)
+    assert fleet.sums == [sum_of(plan, others("mask"))]
+
+
+def test_only_the_devices_that_are_allowed_take_part_by_their_own_numbers(tmp_path: Path) -> None:
+    plan = plan_of(Trust.SECURE_AGGREGATION, MODEL)
+    world = World(plan, MODEL, lasting=True)
+    allowed = {device.identity.public: row for row, device in enumerate(world.devices)}
+    allowed[world.devices[BAD].identity.public] = BAD + 100
+    fleet = Recording(world.fleet(world.grid(), allowed=allowed))
+    coordinate(fleet, plan, MODEL, tmp_path)
+    assert fleet.sums == [sum_of(plan, others("mask"))]
 
 
 def test_a_device_that_agreed_to_another_plan_is_silent(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ server (A4).
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from privet.models.federation import Federation, Stage
 from privet.models.federation_policy import protocol_bytes
@@ -27,15 +27,17 @@ class Enrolment:
     Args:
         federation: Its constants.
         key: The server's.
-        allowed: Identities that may take part; anyone's whom the transport lets in, if not given.
+        allowed: Identities that may take part, with their public numbers. If not given, whoever the
+            transport lets in, by the number that it says: one device can then take the number of
+            another that has not been there yet, and keep it out.
     """
 
     def __init__(
-        self, federation: Federation, key: SigningKey, allowed: Collection[bytes] | None = None
+        self, federation: Federation, key: SigningKey, allowed: Mapping[bytes, int] | None = None
     ) -> None:
         """Know nobody yet."""
         self._federation, self._key = federation, key
-        self._allowed = None if allowed is None else frozenset(allowed)
+        self._allowed = None if allowed is None else dict(allowed)
         self._devices: dict[int, Hello] = {}
 
     def at(self, node: int) -> Hello:
@@ -88,8 +90,8 @@ class Enrolment:
         return sorted(self._devices)
 
     def _enrol(self, node: int, hello: Hello) -> None:
-        if self._allowed is not None and hello.identity not in self._allowed:
-            raise PrivacyError("A device is not among those that may take part.")
+        if self._allowed is not None and self._allowed.get(hello.identity) != hello.number:
+            raise PrivacyError("A device is not among those that may take part, by that number.")
         others = self._devices.values()
         if any(hello.identity == d.identity or hello.number == d.number for d in others):
             raise PrivacyError("A device's identity or number is one of a node that is connected.")

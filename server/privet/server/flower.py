@@ -6,10 +6,11 @@ simulation, or one in memory. Messages are queries of our own (see
 differential privacy are not used.
 """
 
+import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from secrets import SystemRandom
+from typing import TYPE_CHECKING, TypeVar
 
 from privet.models.federation import Federation
 from privet.privacy.errors import InputError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 PUSHED_AT_ONCE = 64
+PULLED_AT_ONCE = 16
+_LOG = logging.getLogger("privet.server")
+_T = TypeVar("_T")
 
 
 class GridCourier:
@@ -32,6 +36,10 @@ class GridCourier:
 
     Replies are matched by the identifier of the request that they answer, never by the node that
     they claim to come from; an error reply counts as no answer.
+
+    A Grid raises for a whole batch where one device's objects are malformed, or were confirmed
+    before they were sent. So batches are small, and one that fails is tried again message by
+    message. Replies that Flower had confirmed by then are lost: at most one batch's, each time.
 
     Args:
         grid: Of the run.
@@ -50,24 +58,56 @@ class GridCourier:
         """Send each node its request, and yield replies as they come; see `Courier`."""
         deadline = time.monotonic() + seconds
         waiting: dict[str, int] = {}
-        everyone = iter(requests)
-        while nodes := list(islice(everyone, PUSHED_AT_ONCE)):
-            messages = [_message(node, requests[node], seconds) for node in nodes]
-            for identifier, node in zip(self._grid.push_messages(messages), nodes, strict=False):
-                if identifier:
-                    waiting[identifier] = node
+        for nodes in _batches(list(requests), PUSHED_AT_ONCE):
+            waiting |= self._push(nodes, requests, seconds)
         for node in requests.keys() - waiting.values():
             yield Reply(node, None)
         while waiting:
-            for message in self._grid.pull_messages(list(waiting)):
-                found = waiting.pop(message.metadata.reply_to_message_id, None)
-                if found is not None:
-                    yield Reply(found, _payload(message, requests[found]))
+            for identifiers in _batches(self._shuffled(waiting), PULLED_AT_ONCE):
+                for message in self._pull(identifiers):
+                    found = waiting.pop(message.metadata.reply_to_message_id, None)
+                    if found is not None:
+                        yield Reply(found, _payload(message, requests[found]))
             left = deadline - time.monotonic()
             if left <= 0:
                 return
             if waiting:
                 time.sleep(min(self._poll, left))
+
+    def _push(
+        self, nodes: list[int], requests: Mapping[int, Envelope], seconds: float
+    ) -> dict[str, int]:
+        """Send some requests; the identifiers of those that were taken, with their nodes."""
+        messages = [_message(node, requests[node], seconds) for node in nodes]
+        try:
+            found = list(self._grid.push_messages(messages))
+        except Exception as error:  # noqa: BLE001 - see GridCourier
+            _LOG.warning("requests were not taken: %s", type(error).__name__)
+            alone = [self._push([node], requests, seconds) for node in nodes if len(nodes) > 1]
+            return {identifier: node for one in alone for identifier, node in one.items()}
+        taken = zip(found, nodes, strict=False)
+        return {identifier: node for identifier, node in taken if identifier}
+
+    def _pull(self, identifiers: list[str]) -> list["Message"]:
+        """The replies that are there."""
+        try:
+            return list(self._grid.pull_messages(identifiers))
+        except Exception as error:  # noqa: BLE001 - see GridCourier
+            _LOG.warning("replies were not read: %s", type(error).__name__)
+            if len(identifiers) == 1:
+                return []
+            return [message for one in identifiers for message in self._pull([one])]
+
+    def _shuffled(self, waiting: Mapping[str, int]) -> list[str]:
+        """In another order each time, so that nobody chooses whose batch a bad reply is in."""
+        identifiers = list(waiting)
+        SystemRandom().shuffle(identifiers)
+        return identifiers
+
+
+def _batches(everything: list[_T], size: int) -> Iterator[list[_T]]:
+    for start in range(0, len(everything), size):
+        yield everything[start : start + size]
 
 
 def _message(node: int, request: Envelope, seconds: float) -> "Message":
@@ -101,7 +141,7 @@ class FlowerFleet(RemoteFleet):
         grid: Of the run.
         federation: Constants that every device pinned.
         key: The server's, whose public half is in the federation.
-        allowed: Identities that may take part; anyone's whom the SuperLink lets in, if not given.
+        allowed: Identities that may take part, with their public numbers; see `Enrolment`.
         deadlines: How long to wait for what.
         poll_seconds: Between two looks for replies.
     """
@@ -112,7 +152,7 @@ class FlowerFleet(RemoteFleet):
         *,
         federation: Federation,
         key: SigningKey,
-        allowed: Collection[bytes] | None = None,
+        allowed: Mapping[bytes, int] | None = None,
         deadlines: Deadlines | None = None,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class RemoteFleet:
         courier: Carries the bytes.
         federation: Constants that every device pinned.
         key: The server's, whose public half is in the federation.
-        allowed: Identities that may take part; anyone's whom the transport lets in, if not given.
+        allowed: Identities that may take part, with their public numbers; see `Enrolment`.
         deadlines: How long to wait for what.
 
     Raises:
@@ -51,7 +51,7 @@ class RemoteFleet:
         *,
         federation: Federation,
         key: SigningKey,
-        allowed: Collection[bytes] | None = None,
+        allowed: Mapping[bytes, int] | None = None,
         deadlines: Deadlines | None = None,
     ) -> None:
         """Know nobody yet."""
