@@ -154,7 +154,7 @@ class SuperLink:
 
 
 class ServerSide:
-    """A run's server side: its grid, with replies polled for every 50 ms."""
+    """A run's server side: its grid, and replies polled for more often than Flower does."""
 
     def __init__(self, grid: "HttpGrid") -> None:
         """Start the run's task."""

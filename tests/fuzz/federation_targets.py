@@ -10,6 +10,7 @@ from tests.privacy.secagg.world import cohort, run_until
 from tests.server.world import plan_of
 
 from privet.client.embedded.errors import refusal
+from privet.client.embedded.identity import ServerClock
 from privet.client.embedded.objects import (
     Request,
     check_announcement,
@@ -71,6 +72,11 @@ def _refusal(data: bytes) -> None:
     raise refusal(400, data)
 
 
+def _date(data: bytes) -> None:
+    if not ServerClock(limit=1e12).follow(data.decode("latin-1")):
+        raise InputError("no date")
+
+
 def _object(data: bytes) -> dict[str, Any]:
     body = parse_canonical(data)
     if not isinstance(body, dict):
@@ -100,6 +106,7 @@ def federation_targets() -> list[Target]:
         Target(name="announcement", read=_announced, seeds=(announced,)),
         Target(name="record", read=_record, seeds=(record,)),
         Target(name="refusal", read=_refusal, seeds=(b'{"code":601,"message":"no"}',), json=True),
+        Target(name="server's date", read=_date, seeds=(b"Mon, 14 Nov 1994 22:00:00 GMT",)),
         Target(name="task", read=TaskMessage.parse, seeds=(task.encode(),), may_quote=True),
         Target(name="suspended round", read=Suspended.parse, json=True,
                seeds=(world.clients[2].suspend(),)),
