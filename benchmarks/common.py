@@ -14,15 +14,15 @@ from privet.simulations.comparison import evaluate_federated
 from privet.simulations.data.load import data_root, load
 from privet.simulations.evaluation.metrics import Evaluation
 from privet.simulations.federation import Federated, Target, federate, plan_for
-from privet.simulations.preparation import Task, prepare
+from privet.simulations.preparation import SplitKind, Task, prepare
 
 
-def real_task(*parts: str, seed: int = 0) -> Task:
+def real_task(*parts: str, seed: int = 0, split: SplitKind | None = None) -> Task:
     """A task on a real data set below ``PRIVET_DATA``; ends the benchmark if it is not there."""
     path = data_root().joinpath(*parts)
     if not path.exists():
         sys.exit(f"This benchmark needs {'/'.join(parts)} below PRIVET_DATA ({data_root()}).")
-    return prepare(load(path), seed=seed)
+    return prepare(load(path), seed=seed, split=split)
 
 
 def measure(

@@ -12,6 +12,7 @@ from privet.models.plan import PublicFacts, Step
 from privet.models.popularity import Popularity
 from privet.models.spectral import Spectral
 from privet.models.testing import ModelConformance, checkerboard, hidden_items, train
+from privet.models.trending import Trending
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.contribution import Contribution
 from privet.privacy.errors import PrivacyError
@@ -25,6 +26,12 @@ class TestPopularity(ModelConformance):
 
 class TestSpectral(ModelConformance):
     model = Spectral()
+
+
+class TestTrending(ModelConformance):
+    model = Trending(rounds=4, separation=2, bands=2)
+    personal = False
+    examples = 20
 
 
 def test_the_checkerboard_hides_one_liked_item_of_each_user() -> None:

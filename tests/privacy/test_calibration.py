@@ -1,6 +1,7 @@
 """From (epsilon, delta) to noise: on the private side, and without waste."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +23,7 @@ some = settings(deadline=None, max_examples=40)
 
 
 def plan(
-    model: Popularity | Spectral, n: int, epsilon: float, delta: float, trust: Trust, **more: int
+    model: Popularity | Spectral, n: int, epsilon: float, delta: float, trust: Trust, **more: Any
 ) -> Plan:
     facts = PublicFacts(devices=n, items=300, epsilon=epsilon, delta=delta, trust=trust, **more)
     return make_plan(model, facts, catalogue_hash="0" * 64)

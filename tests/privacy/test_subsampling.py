@@ -16,7 +16,6 @@ from privet.privacy.accounting.accountants import (
     own_accounts,
     second_opinion,
 )
-from privet.privacy.accounting.adversaries import Adversary, Trust
 from privet.privacy.accounting.calibration import calibrate_noise
 from privet.privacy.accounting.composition import counted
 from privet.privacy.accounting.events import (
@@ -247,36 +246,50 @@ def test_amplification_against_one_who_sees_the_cohort_is_refused() -> None:
                 make(1.0, secret=seen)
 
 
-def test_only_a_model_consumer_under_central_trust_and_without_roster_may_be_amplified_against(
-) -> None:  # fmt: skip
+def test_amplification_needs_a_secret_cohort_and_the_sampler_that_was_declared() -> None:
     sampling = Sampling(
         declared=SamplingKind.POISSON,
         implemented=SamplingKind.POISSON,
         population=1000,
-        cohort=10,
+        probability=0.01,
         roster_sent=False,
     )
     release = GaussianEvent(noise_multiplier=1.0)
-    amplified = sampling.amplified(release, Adversary.MODEL_CONSUMER, Trust.CENTRAL)
-    assert amplified == _only(poisson(1.0))
-    for trust in Trust:
-        for adversary in Adversary:
-            if (adversary, trust) == (Adversary.MODEL_CONSUMER, Trust.CENTRAL):
-                continue
-            with pytest.raises(PrivacyError, match=f"{adversary.value} under '{trust.value}'"):
-                sampling.amplified(release, adversary, trust)
+    assert sampling.amplified(release, secret=True) == _only(poisson(1.0))
+    assert sampling.cohort == 10
+    fixed_size, shuffled = (
+        replace(sampling, declared=kind, implemented=kind)
+        for kind in (SamplingKind.FIXED_SIZE, SamplingKind.SHUFFLED)
+    )
     refused = [
-        (replace(sampling, roster_sent=True), release, "sees the cohort"),
-        (replace(sampling, implemented=SamplingKind.FIXED_SIZE), release, "cannot be"),
-        (replace(sampling, implemented=SamplingKind.SHUFFLED, declared=SamplingKind.SHUFFLED),
-         release, "no amplification"),
-        (replace(sampling, implemented=SamplingKind.FIXED_SIZE, declared=SamplingKind.FIXED_SIZE),
-         release, "zero-out"),
-        (sampling, replace(release, relation=REPLACE), "replace-one"),
-    ]  # fmt: skip
-    for changed, event, says in refused:
+        (sampling, release, False, "sees the cohort"),
+        (replace(sampling, roster_sent=True), release, True, "sees the cohort"),
+        (replace(sampling, implemented=SamplingKind.FIXED_SIZE), release, True, "cannot be"),
+        (shuffled, release, True, "no amplification"),
+        (fixed_size, release, True, "zero-out"),
+        (sampling, replace(release, relation=REPLACE), True, "replace-one"),
+    ]
+    for changed, event, secret, says in refused:
         with pytest.raises(PrivacyError, match=says):
-            changed.amplified(event, Adversary.MODEL_CONSUMER, Trust.CENTRAL)
+            changed.amplified(event, secret=secret)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"probability": 0}, {"probability": 1.1}, {"population": 0}, {"roster_sent": "no"},
+     {"declared": "lottery"}, {"extra": 1}, {"declared": None}],
+)  # fmt: skip
+def test_a_sampling_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
+    body = {
+        "declared": "poisson",
+        "implemented": "poisson",
+        "population": 10,
+        "probability": 0.5,
+        "roster_sent": False,
+    }
+    assert Sampling.from_dict(body).to_dict() == body
+    with pytest.raises(InputError):
+        Sampling.from_dict({**body, **change})
 
 
 def test_relations_mixed_in_one_total_are_refused_by_every_accountant() -> None:

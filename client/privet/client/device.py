@@ -150,12 +150,7 @@ def compute(
     with gate.noting(Reason.AGREEMENT, task.step.name):
         _check_task(task, gate, policy)
     with gate.noting(Reason.PARTICIPATION, task.step.name):
-        gate.participations.claim(
-            plan_hash=gate.policy.plan_hash,
-            step=task.step.name,
-            devices=cohort.devices,
-            limits=_limits(task.plan, gate),
-        )
+        _claim(task, cohort.devices, gate)
     contribution, local = model.contribute(task.step.step, task.shared, local, cohort, randomness)
     _check(contribution, task.step)
     clipped = clip(contribution).contribution
@@ -172,6 +167,24 @@ def compute(
     if add_noise_share:
         upload = _with_noise(upload, noise_shares(task, cohort.devices, randomness))
     return upload, local
+
+
+def _claim(task: DeviceTask, devices: NDArray[np.int64], gate: Gate) -> None:
+    """Count a participation of every device; of a series, whose rounds lie apart, in the series."""
+    series, limits = task.step.terms.series, _limits(task.plan, gate)
+    if series is not None:
+        limits = replace(
+            limits.stricter(Limits(min_separation=series.separation)),
+            max_participations=series.participations,
+        )
+    gate.participations.claim(
+        plan_hash=gate.policy.plan_hash,
+        step=task.step.name if series is None else series.name,
+        devices=devices,
+        limits=limits,
+        series=None if series is None else series.name,
+        round_number=0 if series is None else series.round_number,
+    )
 
 
 def noise_shares(

@@ -132,6 +132,41 @@ class Cohort:
             n_items=self.n_items,
         )
 
+    def rows_of(self, devices: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Rows of devices with these distinct numbers, in the cohort's order; of all if None.
+
+        Raises:
+            InputError: One of them is not in the cohort.
+        """
+        if devices is None:
+            return np.arange(len(self), dtype=np.int64)
+        rows = np.flatnonzero(np.isin(self.devices, devices)).astype(np.int64)
+        if len(rows) != len(devices):
+            raise InputError("Expected devices of the cohort, each once.")
+        return rows
+
+    def within(self, since: int, until: int) -> "Cohort":
+        """The same devices with their events of a period only.
+
+        Args:
+            since: Unix seconds, included; 0 for no beginning.
+            until: Unix seconds, not included; 0 for no end. Events without a time are in no
+                period.
+        """
+        if since == until == 0:
+            return self
+        late = self.times >= until if until else np.zeros(len(self.times), bool)
+        kept = (self.times >= max(since, 1)) & ~late
+        before = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
+        return Cohort(
+            devices=self.devices,
+            indptr=before[self.indptr],
+            items=self.items[kept],
+            weights=self.weights[kept],
+            times=self.times[kept],
+            n_items=self.n_items,
+        )
+
     def keep_items(self, positions: NDArray[np.integer]) -> "Cohort":
         """Restrict every history to some items and renumber these.
 

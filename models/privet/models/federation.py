@@ -74,7 +74,7 @@ class Federation:
             model_hash=model_hash,
             round_number=round_number,
             dimension=step.encoding.dimension,
-            min_survivors=max(plan.facts.min_survivors, 2),
+            min_survivors=max(step.terms.survivors, 2),
             corrupt_permille=self.corrupt_permille,
             drop_permille=self.drop_permille,
             server_key=self.server_key,

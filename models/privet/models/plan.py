@@ -9,7 +9,10 @@ from typing import Any, Literal, cast
 from privet.privacy.accounting.accountants import check_delta
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.accounting.gaussian import gaussian_mu
+from privet.privacy.accounting.sampling import Sampling
+from privet.privacy.accounting.series import SeriesRound
 from privet.privacy.canonical import canonical_bytes, sha256
+from privet.privacy.cohorts import EVERYONE, CohortRule
 from privet.privacy.encoding import Encoding
 from privet.privacy.errors import InputError, PrivacyError
 from privet.privacy.minimization.messages import vector_message_bytes
@@ -35,13 +38,18 @@ class PublicFacts:
         trust: Who adds noise.
         groups: Groups that each round is split into, each summed by itself.
         min_survivors: Fewest devices that a group's sum may have; all of the smallest group if not
-            given.
+            given. The expected number where the cohort's size is kept secret, which nothing may
+            depend on.
         colluders: Devices assumed to reveal their noise shares; all may be in one group.
+        cohort: How the devices of a round are drawn.
+        start: Unix seconds at which the period that the run is about begins; 0 for none.
+        end: Unix seconds at which it ends; 0 for none.
 
     Raises:
         InputError: A value out of its range.
-        PrivacyError: Delta not below 1 / devices, as many colluders as survivors, or groups under
-            a trust where they would change nothing but the noise.
+        PrivacyError: Delta not below 1 / devices, as many colluders as survivors, groups under a
+            trust where they would change nothing but the noise, or a limit that would tell the
+            size of a secret cohort.
     """
 
     devices: int
@@ -52,6 +60,9 @@ class PublicFacts:
     min_survivors: int = 0
     colluders: int = 1
     groups: int = 1
+    cohort: CohortRule = EVERYONE
+    start: int = 0
+    end: int = 0
 
     def __post_init__(self) -> None:
         """Check every range, and set the default of ``min_survivors``."""
@@ -71,20 +82,42 @@ class PublicFacts:
                 f"Delta {self.delta} is not below 1/users = {1 / self.devices:.3g}: it would allow "
                 "publishing a whole user. Use a smaller delta."
             )
+        if not (self.start == self.end == 0 or 0 <= self.start < self.end):
+            raise InputError(f"Expected start={self.start} to be before end={self.end}.")
+        if self.cohort.size is not None and self.cohort.size > self.devices:
+            raise InputError(
+                f"A cohort of {self.cohort.size} cannot be drawn from {self.devices} devices."
+            )
         self._check_groups()
         if self.min_survivors == 0:
             object.__setattr__(self, "min_survivors", self.smallest_group)
-        if not 0 <= self.colluders < self.min_survivors <= self.smallest_group:
+        # More than a Poisson cohort is sure to have may be asked for: fewer are then refused.
+        most = self.smallest_group if self.cohort.rate is None else self.devices // self.groups
+        if not 0 <= self.colluders < self.min_survivors <= most:
             raise PrivacyError(
                 f"Expected 0 <= colluders < min_survivors <= devices in the smallest group, found "
-                f"{self.colluders}, {self.min_survivors} and {self.smallest_group}."
+                f"{self.colluders}, {self.min_survivors} and {most}."
+            )
+        if self.hides_cohort and self.min_survivors != self.smallest_group:
+            raise PrivacyError(
+                "A Poisson cohort's size is kept secret under 'central' trust: stopping below a "
+                "number of survivors would tell it. Leave min_survivors away."
             )
 
+    @property
+    def hides_cohort(self) -> bool:
+        """Whether the server keeps to itself who is drawn, and how many."""
+        return self.trust is Trust.CENTRAL and self.cohort.rate is not None
+
+    @property
+    def expected_devices(self) -> int:
+        """Devices in a round: exactly, or expected."""
+        return self.cohort.expected(self.devices)
+
     def _check_groups(self) -> None:
-        if not 1 <= self.groups <= self.devices:
-            raise InputError(
-                f"Expected from 1 to {self.devices} groups of a round, found {self.groups}."
-            )
+        fewest = self.cohort.fewest(self.devices)
+        if not 1 <= self.groups <= fewest:
+            raise InputError(f"Expected from 1 to {fewest} groups of a round, found {self.groups}.")
         if self.groups > 1 and self.trust is not Trust.SECURE_AGGREGATION:
             raise PrivacyError(
                 f"Groups are for trust {Trust.SECURE_AGGREGATION}, found {self.groups} groups under "
@@ -93,13 +126,27 @@ class PublicFacts:
 
     @property
     def smallest_group(self) -> int:
-        """Devices in the smallest group of a round."""
-        return self.devices // self.groups
+        """Devices in the smallest group of a round, of those that are (sure to be) drawn."""
+        if self.hides_cohort:
+            return self.expected_devices
+        return self.cohort.fewest(self.devices) // self.groups
 
     @property
     def largest_group(self) -> int:
         """Devices in the largest group of a round, at most one more."""
-        return -(-self.devices // self.groups)
+        most = self.devices if self.cohort.size is None else self.cohort.size
+        return -(-most // self.groups)
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """What accounts are told of how cohorts are drawn."""
+        return self.cohort.sampling(self.devices, trust=self.trust)
+
+    def fewest_survivors(self, series: SeriesRound | None) -> int:
+        """Fewest devices that the sum of a step may have, which may be a series' round."""
+        if series is None:
+            return self.min_survivors
+        return series.fewest(self.devices, self.min_survivors)
 
     @property
     def mu(self) -> float:
@@ -117,6 +164,10 @@ class Step:
         l2_clip_norm: Bound on its norm.
         nonnegative: Whether it has no negative entries.
         budget_share: Share of the run's mu squared; shares of all steps sum to 1.
+        series: The round of a series that this sum is, its noise correlated with the other
+            rounds'; None for a sum with noise of its own.
+        since: Unix seconds; a device leaves earlier events out. 0 for all.
+        until: Unix seconds; a device leaves events from then on out. 0 for all.
     """
 
     name: str
@@ -124,6 +175,9 @@ class Step:
     l2_clip_norm: float = 1.0
     nonnegative: bool = False
     budget_share: float = 1.0
+    series: SeriesRound | None = None
+    since: int = 0
+    until: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,11 +210,14 @@ class StepPlan:
     def noise_std(self, survivors: int) -> float:
         """Standard deviation of the noise in each coordinate of the decoded sum.
 
+        Of a series, in this round's estimate; in sums over rounds much of it cancels.
+
         Args:
             survivors: Devices in the sum, over all of its groups.
         """
         terms = self.terms
-        integer = terms.noise_multiplier * terms.l2_bound
+        growth = 1.0 if terms.series is None else terms.series.error_growth
+        integer = terms.noise_multiplier * terms.l2_bound * growth
         return math.sqrt(integer**2 + terms.share_variance * survivors) / self.encoding.scale
 
 
@@ -243,7 +300,7 @@ class Plan:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the canonical JSON."""
+        """SHA-256 of the canonical JSON, computed once: long plans are asked for it every round."""
         return sha256(self.to_dict())
 
     @property
@@ -255,5 +312,6 @@ class Plan:
 
     @property
     def upload_bytes(self) -> int:
-        """Size of a device's messages in the whole run."""
-        return sum(step.upload_bytes for step in self.steps)
+        """Size of a device's messages in the whole run, at most: in every step, or in all its turns."""
+        taken = (s for s in self.steps if s.terms.series is None or s.terms.series.of_the_busiest)
+        return sum(step.upload_bytes for step in taken)

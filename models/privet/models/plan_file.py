@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import Any, cast
 
 from privet.models.plan import PLAN_VERSION, Plan, PublicFacts, StepPlan
+from privet.models.rounds import check_series
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.canonical import INFINITY, parse_canonical
 from privet.privacy.errors import InputError, IntegrityError
@@ -44,6 +45,7 @@ def plan_from_dict(value: object) -> Plan:
         facts["epsilon"] = dict(INFINITY)
     plan = cast(Plan, decode(Plan, {**body, "facts": facts}, "plan"))
     _check_names(plan)
+    check_series([step.step for step in plan.steps], plan.facts)
     for step in plan.steps:
         _check_finite(step)
         for name, holds in _relations(plan, step):
@@ -96,7 +98,9 @@ def _relations(plan: Plan, step: StepPlan) -> Iterator[tuple[str, bool]]:
     yield "devices", encoding.devices == facts.devices
     yield "bounds", (terms.l2_bound, terms.l1_bound) == (encoding.l2_bound, encoding.l1_bound)
     yield "sign", terms.nonnegative == step.step.nonnegative
-    yield "survivors", terms.survivors == facts.min_survivors
+    yield "series", terms.series == step.step.series
+    yield "sampling", terms.sampling == facts.sampling
+    yield "survivors", terms.survivors == facts.fewest_survivors(step.step.series)
     for name in sorted(_names(facts) & _names(terms)):  # a field of both is one fact
         yield name, getattr(terms, name) == getattr(facts, name)
     yield "noise", _noise_fits(terms, private=math.isfinite(facts.epsilon))

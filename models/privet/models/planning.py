@@ -9,8 +9,9 @@ from dataclasses import asdict
 
 from privet.models.model import Model
 from privet.models.plan import Plan, PublicFacts, Step, StepPlan
+from privet.models.rounds import SEES_SUMS, check_series
 from privet.privacy.accounting.accountants import claimed_epsilon
-from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
+from privet.privacy.accounting.adversaries import ReleaseTerms, Trust, events_of
 from privet.privacy.contribution import sensitivity
 from privet.privacy.encoding import choose_encoding
 from privet.privacy.errors import PrivacyError
@@ -18,6 +19,11 @@ from privet.privacy.secagg.agreed import ProtocolTerms
 
 _TOLERANCE = 1e-5
 _CHECKED = 1e-6  # another machine's floating point may differ in the last digits
+_UNFIT = {
+    Trust.CENTRAL: "the server would add all of its noise",
+    Trust.SECURE_AGGREGATION: SEES_SUMS,
+    Trust.LOCAL: "a single device's vector would drown in its own noise",
+}
 
 
 def make_plan(
@@ -38,13 +44,13 @@ def make_plan(
         protocol: What is agreed about secure aggregation, where it is run.
 
     Raises:
-        PrivacyError: The model does not support the trust, its budget shares do not sum to 1, or
-            two of its steps have one name.
+        PrivacyError: The model does not support the trust, its budget shares do not sum to 1,
+            two of its steps have one name, or a series cannot be accounted for.
     """
     if facts.trust not in model.trusts:
         raise PrivacyError(
-            f"Model {model.name} does not support trust {facts.trust}: a single device's vector "
-            f"would drown in its own noise. It supports: {', '.join(sorted(model.trusts))}."
+            f"Model {model.name} does not support trust {facts.trust}: {_UNFIT[facts.trust]}. "
+            f"It supports: {', '.join(sorted(model.trusts))}."
         )
     steps = tuple(model.steps(facts))
     shares = sum(step.budget_share for step in steps)
@@ -53,6 +59,7 @@ def make_plan(
     if len({step.name for step in steps}) != len(steps):
         # They would share noise streams, and the second would pass as a repeat of the first.
         raise PrivacyError(f"The names of {model.name}'s steps are not distinct.")
+    check_series(steps, facts)
     return Plan(
         model=model.name,
         parameters=asdict(model),  # type: ignore[call-overload]
@@ -99,7 +106,7 @@ def check_noise(plan: Plan) -> None:
 
 
 def _epsilon(plans: Sequence[StepPlan], facts: PublicFacts) -> float:
-    return claimed_epsilon([plan.terms.worst_case() for plan in plans], facts.delta)
+    return claimed_epsilon(events_of([plan.terms for plan in plans]) or (), facts.delta)
 
 
 def _with_mu(steps: Sequence[Step], facts: PublicFacts, mu: float) -> tuple[StepPlan, ...]:
@@ -109,6 +116,9 @@ def _with_mu(steps: Sequence[Step], facts: PublicFacts, mu: float) -> tuple[Step
 def _plan_step(step: Step, facts: PublicFacts, mu: float) -> StepPlan:
     """One step whose release alone has ``mu * sqrt(budget_share)``, in the worst case."""
     multiplier = 0.0 if math.isinf(mu) else 1 / (mu * math.sqrt(step.budget_share))
+    series = step.series
+    if series is not None:  # one mechanism for all rounds and their shares of the budget
+        multiplier *= series.sensitivity / math.sqrt(series.rounds)
     shares_counted = facts.min_survivors - max(1, facts.colluders)
     if multiplier and facts.trust is Trust.SECURE_AGGREGATION and shares_counted < 1:
         raise PrivacyError(
@@ -137,8 +147,10 @@ def _plan_step(step: Step, facts: PublicFacts, mu: float) -> StepPlan:
         nonnegative=step.nonnegative,
         noise_multiplier=multiplier if facts.trust is Trust.CENTRAL else 0.0,
         share_variance=variance * encoding.l2_bound**2,
-        survivors=facts.min_survivors,
+        survivors=facts.fewest_survivors(series),
         groups=facts.groups,
         colluders=facts.colluders,
+        sampling=facts.sampling,
+        series=series,
     )
     return StepPlan(step=step, encoding=encoding, terms=terms)

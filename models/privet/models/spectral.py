@@ -89,7 +89,7 @@ class Spectral:
                     "fewer items."
                 )
             return facts.items
-        signal = facts.devices * facts.mu / math.sqrt(facts.groups)
+        signal = facts.expected_devices * facts.mu / math.sqrt(facts.groups)
         if signal < max(400.0, facts.items**1.5 / 200):
             return 0
         return max(
@@ -155,7 +155,7 @@ class Spectral:
 
 def regulariser(facts: PublicFacts) -> float:
     """Ridge of the item map: a sum over n users has a sampling error that grows as sqrt(n)."""
-    return math.sqrt(facts.devices) / 7
+    return math.sqrt(facts.expected_devices) / 7
 
 
 def outer_products(cohort: Cohort) -> Contribution:

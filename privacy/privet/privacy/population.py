@@ -13,7 +13,13 @@ from functools import cached_property
 from typing import Any
 
 from privet.privacy.accounting.accountants import check_delta, claimed_epsilon
-from privet.privacy.accounting.adversaries import Adversary, Guarantee, ReleaseTerms, Trust
+from privet.privacy.accounting.adversaries import (
+    Adversary,
+    Guarantee,
+    ReleaseTerms,
+    Trust,
+    events_of,
+)
 from privet.privacy.accounting.events import Event, GaussianEvent
 from privet.privacy.accounting.gaussian import gaussian_epsilon
 from privet.privacy.contribution import NeighbouringRelation
@@ -356,11 +362,11 @@ class PopulationView:
     ) -> tuple[Event, ...] | None:
         """What releases of several runs are to an adversary; None where nothing is guaranteed."""
         events: list[Event] = []
-        for terms in (one for run in releases.values() for one in run):
-            event = terms.worst_case() if adversary is None else terms.seen_by(adversary)
-            if event is None:
+        for run in releases.values():  # a series is one run's: its name may come again in others
+            of_run = events_of(run, adversary)
+            if of_run is None:
                 return None
-            events.append(event)
+            events.extend(of_run)
         return tuple(events)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from privet.models.model import Model, Release, SharedState, state_hash
 from privet.models.plan import Plan, StepPlan
 from privet.privacy.accounting.accountants import claimed_epsilon
-from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
+from privet.privacy.accounting.adversaries import ReleaseTerms, Trust, events_of
 from privet.privacy.encoding import decode, wrap
 from privet.privacy.errors import BudgetError, InputError, IntegrityError, PrivacyError
 from privet.privacy.ledger import Charge, EntryKind, charges, closed_steps
@@ -21,6 +21,7 @@ from privet.privacy.population import recorded_membership
 from privet.privacy.randomness import Randomness
 from privet.privacy.samplers import sample_rounded_gaussian
 from privet.server.fleet import Aggregate, Fleet, Round
+from privet.server.series import destroy_series, release_round
 from privet.server.spending import Spending
 from privet.server.storage import RunStore
 
@@ -70,7 +71,7 @@ class Coordinator:
         plan: Its public constants.
         fleet: The devices.
         store: The run's ledger and checkpoint.
-        randomness: For the server's own noise under central trust.
+        randomness: For the cohorts' draw, and the server's own noise under central trust.
         repeatable: True if repeating an interrupted release gives the very same release, noise
             included: then it is one release and is charged once.
         budget: Limit on epsilon, the plan's target if not given. Raising it is recorded.
@@ -80,13 +81,17 @@ class Coordinator:
     Raises:
         IntegrityError: The store belongs to another plan, or to another population.
         InputError: A budget that is not a number above 0.
+        PrivacyError: Cohorts would be drawn otherwise than the plan declares.
 
     Formal Guarantees:
         A charge is durable before the sum that it pays for can be learnt. A release whose worst
         case would bring the total above the budget is not run. Charges are never removed; a
         release left open by a crash stays charged, and its repeat with fresh noise is charged
-        again. What other runs spend from too is charged first: a crash between the two charges
-        counts a release there that was not learnt, and never the other way round.
+        again; of a series, whose rounds share their noise, it is refused. What other runs spend
+        from too is charged first: a crash between the two charges counts a release there that was
+        not learnt, and never the other way round. Of a cohort that is kept secret neither the
+        members nor their number get into the ledger, a release or the checkpoint; an empty one is
+        noised and charged like any other.
     """
 
     def __init__(
@@ -107,6 +112,7 @@ class Coordinator:
         self._store, self._randomness, self._repeatable = store, randomness, repeatable
         self._spending, self._observer = spending, observer or (lambda _: None)
         self._started = time.monotonic()
+        self._sampler = plan.facts.cohort.checked_sampler(plan.facts.devices)
         self._open_ledger(budget)
 
     def _open_ledger(self, budget: float | None) -> None:
@@ -154,7 +160,7 @@ class Coordinator:
         return self._epsilon([c.terms for c in charges(self._store.entries)])
 
     def _epsilon(self, releases: list[ReleaseTerms]) -> float:
-        return claimed_epsilon([t.worst_case() for t in releases], self._plan.facts.delta)
+        return claimed_epsilon(events_of(releases) or (), self._plan.facts.delta)
 
     def run(self) -> SharedState:
         """Run what is left of the plan and return the final shared state.
@@ -170,6 +176,7 @@ class Coordinator:
             shared = self._run_step(index, step, shared)
         if not any(entry.kind is EntryKind.END for entry in self._store.entries):
             self._store.append(EntryKind.END, {"model_hash": state_hash(shared)})
+        destroy_series(self._store.directory)
         self._store.destroy_noise_key()
         return shared
 
@@ -196,6 +203,8 @@ class Coordinator:
                     f"Step {step.name!r} has {step.terms.groups} groups; the fleet has "
                     f"{len(survivors)} sums. None was learnt."
                 )
+            if devices is not None and sum(survivors) > len(devices):
+                raise PrivacyError(f"More devices are in step {step.name!r} than were drawn.")
             self._charge(step, min(survivors))
             counted.extend(survivors)
             reached(Phase.CHARGED)
@@ -203,7 +212,8 @@ class Coordinator:
         self._check_budget(step)
         reached(Phase.ALLOWED)
         attempt = 0 if self._repeatable else len(self._open_charges(step))
-        round_ = Round(plan=self._plan, step=step, shared=shared, attempt=attempt)
+        devices = self._devices(step, attempt)
+        round_ = Round(plan=self._plan, step=step, shared=shared, attempt=attempt, devices=devices)
         aggregate = self._fleet.run(round_, charge)
         reached(Phase.SUMMED)
         release = self._release(step, aggregate)
@@ -214,7 +224,7 @@ class Coordinator:
         self._store.close_release(
             step.name,
             {
-                "devices": aggregate.survivors,
+                "devices": _published(step, aggregate),
                 "state_hash": state_hash(shared),
                 **self._aggregation(step, aggregate),
             },
@@ -231,6 +241,18 @@ class Coordinator:
         if record is None and self._plan.protocol is not None:
             raise PrivacyError("The plan has secure aggregation run, but the fleet simulated it.")
         return {"secure_aggregation": "simulated" if record is None else record.to_dict()}
+
+    def _devices(self, step: StepPlan, attempt: int) -> NDArray[np.int64] | None:
+        """Who takes part: whose turn it is, or whom the draw chose; None for all."""
+        series, everyone = step.terms.series, self._plan.facts.devices
+        if series is not None:
+            turn = series.turn(everyone)
+            self._store.claim_round(series, turn)
+            return turn
+        if self._sampler is None:
+            return None
+        stream = self._randomness.stream("cohort", step.name, attempt)
+        return self._sampler.draw(everyone, stream)
 
     def _open_charges(self, step: StepPlan) -> list[Charge]:
         return [c for c in charges(self._store.entries) if c.step == step.name]
@@ -258,6 +280,8 @@ class Coordinator:
 
     def _charge(self, step: StepPlan, survivors: int) -> None:
         """Charge a release before it is learnt, unless this very release was charged already."""
+        if step.terms.hides_cohort:
+            survivors = step.terms.survivors  # nothing may depend on how many were drawn
         if survivors < step.terms.survivors:
             raise PrivacyError(
                 f"Only {survivors} devices are left in {_a_group(step)}step {step.name!r}; the noise "
@@ -277,12 +301,21 @@ class Coordinator:
         """Decode the sum, with the server's own noise under central trust."""
         if not self._open_charges(step):
             raise PrivacyError(f"The fleet learnt the sum of step {step.name!r} uncharged.")
+        devices = _published(step, aggregate)
         return Release(
             step=step.step,
-            total=decode(self._with_server_noise(step, aggregate.total), step.encoding),
-            noise_std=step.noise_std(aggregate.survivors),
-            devices=aggregate.survivors,
+            total=self._decoded(step, aggregate.total),
+            noise_std=step.noise_std(devices),
+            devices=devices,
         )
+
+    def _decoded(self, step: StepPlan, total: NDArray[np.uint32]) -> NDArray[np.float64]:
+        series = step.terms.series
+        if series is None or step.terms.noise_multiplier == 0:
+            return decode(self._with_server_noise(step, total), step.encoding)
+        stream = self._randomness.stream("server", step.name)
+        integers = release_round(self._store.directory, step, series, total, stream)
+        return integers / step.encoding.scale
 
     def _with_server_noise(self, step: StepPlan, total: NDArray[np.uint32]) -> NDArray[np.uint32]:
         terms = step.terms
@@ -306,3 +339,8 @@ def _as_charged(plan: Plan, aggregate: Aggregate, charged: list[int]) -> bool:
 
 def _a_group(step: StepPlan) -> str:
     return "a group of " if step.terms.groups > 1 else ""
+
+
+def _published(step: StepPlan, aggregate: Aggregate) -> int:
+    """Devices in a sum as anyone may know them: expected, where the real number is a secret."""
+    return step.terms.survivors if step.terms.hides_cohort else aggregate.survivors

@@ -29,12 +29,15 @@ class Round:
         shared: Shared state so far.
         attempt: How often the step was charged before, so that a repeat draws fresh noise; 0 where
             a repeat is the very same release.
+        devices: Numbers of the devices that take part, sorted; None for all there are. The fleet
+            tells nobody else where the plan keeps the cohort secret.
     """
 
     plan: Plan
     step: StepPlan
     shared: SharedState
     attempt: int = 0
+    devices: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -64,6 +64,7 @@ class LedgerFile:
                     for name, columns in every.items():
                         self.connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
             self._check_tables(set(every))
+            self._check_size()
             self.refresh()
             if not (create or self._entries):  # a ledger emptied would forget what was spent
                 raise IntegrityError(f"{path} has no ledger: it was cut off, or never started.")
@@ -172,6 +173,15 @@ class LedgerFile:
         found = self.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         if not wanted <= {str(name) for (name,) in found}:
             raise IntegrityError(f"{self.path} is damaged or not {self._what} database.")
+
+    def _check_size(self) -> None:
+        """A file that was cut off within a page reads as if the rest of it were empty."""
+        (pages,), (size,) = (
+            self.connection.execute(f"PRAGMA {name}").fetchone()
+            for name in ("page_count", "page_size")
+        )
+        if self.path.stat().st_size < pages * size:
+            raise IntegrityError(f"{self.path} was cut off.")
 
     def _check_kind(self, entry: Entry) -> None:
         if entry.kind not in self._kinds:

@@ -40,7 +40,9 @@ class RemoteFleet:
     Raises:
         PrivacyError: The key is another than the federation's.
 
-    A round takes all devices that are enrolled, at most as many as the plan says there are. It has
+    A round takes all devices that are enrolled, at most as many as the plan says there are, or those
+    of them whose numbers the round names. A cohort that the plan keeps secret is refused: who is
+    asked shows in traffic and in logs. A round has
     a random number, so that one that is tried again, by this process or after a crash, is new to
     every device.
     """
@@ -67,6 +69,11 @@ class RemoteFleet:
         """Run a round; see `Fleet`."""
         self.attendance = Attendance()
         plan, step = round_.plan, round_.step
+        if step.terms.hides_cohort:
+            raise PrivacyError(
+                "A secret cohort is not run over a network, where traffic and logs show who was "
+                "asked. Use a cohort of a fixed size, or all devices."
+            )
         policy = federation_policy(plan, self._federation)
         number = int.from_bytes(os.urandom(8), "big") % (MAX_ROUND + 1)
         nodes = self._gather(round_, policy, number)
@@ -100,7 +107,9 @@ class RemoteFleet:
 
     def _gather(self, round_: Round, policy: EgressPolicy, number: int) -> list[int]:
         """Wait for the plan's devices, and go on with fewer at the deadline."""
-        wanted, fewest = round_.plan.facts.devices, round_.plan.facts.min_survivors
+        named = None if round_.devices is None else set(round_.devices.tolist())
+        wanted = round_.plan.facts.devices if named is None else len(named)
+        fewest = round_.step.terms.survivors
         deadline = time.monotonic() + self._deadlines.gather
         while True:
             nodes = self._enrolment.greet(
@@ -111,6 +120,8 @@ class RemoteFleet:
                 seconds=self._deadlines.hello,
                 attendance=self.attendance,
             )
+            if named is not None:
+                nodes = [node for node in nodes if self._enrolment.at(node).number in named]
             if len(nodes) >= wanted:
                 return _some(nodes, wanted)
             if time.monotonic() >= deadline:

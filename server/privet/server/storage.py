@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from privet.models.archive import check_archive
 from privet.models.model import SharedState, state_hash
-from privet.privacy.errors import InputError, IntegrityError
+from privet.privacy.accounting.series import SeriesRound
+from privet.privacy.errors import InputError, IntegrityError, PrivacyError
 from privet.privacy.ledger import RUN_KINDS, Entry, EntryKind
 from privet.server.ledger_file import LedgerFile
 
 DATABASE = "run.db"
 _NOISE_KEY = "noise.key"
-_CHECKPOINT = {
-    "checkpoint": "id INTEGER PRIMARY KEY CHECK (id = 0), step TEXT NOT NULL, state BLOB NOT NULL"
+_TABLES = {
+    "checkpoint": "id INTEGER PRIMARY KEY CHECK (id = 0), step TEXT NOT NULL, state BLOB NOT NULL",
+    "participation": "series TEXT NOT NULL, device INTEGER NOT NULL, rounds INTEGER NOT NULL, "
+    "last INTEGER NOT NULL, PRIMARY KEY (series, device)",
 }
 
 
@@ -50,7 +54,7 @@ class RunStore:
         if create:
             directory.mkdir(parents=True, exist_ok=True)
         self._file = LedgerFile(
-            path, kinds=RUN_KINDS, what="a run's", tables=_CHECKPOINT, create=create
+            path, kinds=RUN_KINDS, what="a run's", tables=_TABLES, create=create
         )
         self._db = self._file.connection
 
@@ -72,6 +76,42 @@ class RunStore:
                 "INSERT OR REPLACE INTO checkpoint VALUES (0, ?, ?)", (step, _pack(shared))
             )
             return entry
+
+    def claim_round(self, series: SeriesRound, devices: NDArray[np.int64]) -> None:
+        """Count, durably, the devices that are to take part in a round of a series, or none.
+
+        A round that was claimed before and is repeated for the same devices counts once.
+
+        Raises:
+            PrivacyError: A device would take part too soon again, or too often.
+        """
+        try:
+            rows = self._db.execute(
+                "SELECT device, rounds, last FROM participation WHERE series = ?", (series.name,)
+            ).fetchall()
+        except (sqlite3.Error, UnicodeError) as error:
+            raise IntegrityError("The run's record of participation is damaged.") from error
+        known = {device: (rounds, last) for device, rounds, last in rows}
+        wanted, claimed = [int(device) for device in devices], []
+        for device in wanted:
+            rounds, last = known.get(device, (0, -series.separation))
+            if last == series.round_number:
+                continue
+            soon = series.round_number - last < series.separation
+            if soon or rounds >= series.participations:
+                raise PrivacyError(
+                    f"Round {series.round_number} of series {series.name!r} would have a device "
+                    f"take part again within {series.separation} rounds, or more often than "
+                    f"{series.participations} times, which its noise was not set for. The round "
+                    "was not run."
+                )
+            claimed.append((series.name, device, rounds + 1, series.round_number))
+        if len(set(wanted)) != len(wanted):
+            raise PrivacyError(f"A device is twice in one round of series {series.name!r}.")
+        with self._file.transaction():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO participation VALUES (?, ?, ?, ?)", claimed
+            )
 
     def checkpoint(self) -> tuple[str, SharedState] | None:
         """The last closed step and the shared state after it, None before the first.

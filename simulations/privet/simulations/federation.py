@@ -14,6 +14,7 @@ from privet.models.model import Model, SharedState, state_hash
 from privet.models.plan import Plan, PublicFacts
 from privet.models.planning import make_plan
 from privet.privacy.accounting.adversaries import Guarantee, Trust
+from privet.privacy.cohorts import EVERYONE, CohortRule
 from privet.privacy.errors import InputError, IntegrityError, PrivacyError
 from privet.privacy.ledger import Entry
 from privet.privacy.minimization.gate import Gate
@@ -50,6 +51,7 @@ class Target:
         colluders: Devices assumed to reveal their noise shares.
         groups: Groups that each round is split into.
         protocol: How secure aggregation is run; None to simulate its effect.
+        cohort: How the devices of a round are drawn.
     """
 
     epsilon: float
@@ -59,11 +61,13 @@ class Target:
     colluders: int = 1
     groups: int = 1
     protocol: ProtocolTerms | None = None
+    cohort: CohortRule = EVERYONE
 
     def facts(self, task: Task) -> PublicFacts:
         """The target together with what is public about a task's federation."""
         devices = len(task.train)
         delta = min(1e-5, 0.1 / devices) if self.delta is None else self.delta
+        start, end = task.period
         return PublicFacts(
             devices=devices,
             items=len(task.catalogue),
@@ -73,6 +77,9 @@ class Target:
             min_survivors=self.min_survivors,
             colluders=self.colluders if devices > 1 else 0,
             groups=self.groups,
+            cohort=self.cohort,
+            start=start,
+            end=end,
         )
 
 

@@ -49,22 +49,18 @@ class InProcessFleet:
         self._randomness, self._gate = randomness, gate
         self._on_devices = on_devices or (lambda _: None)
         self._local: LocalState = {}
+        self._has_local = np.zeros(len(cohort), bool)
         self._done = 0
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
-        """Run a round over all devices."""
+        """Run a round over the devices that it asks for."""
         own_shares = self._randomness.seeded and round_.step.terms.share_variance > 0
-        groups = members(round_.plan, round_.step.name, round_.attempt, self._cohort.devices)
-        sums, local, self._done = [], [], 0
-        for rows in groups:
-            total, after = self._sum(round_, rows, own_shares=own_shares)
-            sums.append(total)
-            local += after
-        # Groups and blocks differ between steps, so devices' states are kept in rows of the cohort.
-        back = np.argsort(np.concatenate(groups))
-        self._local = {
-            name: np.concatenate([part[name] for part in local])[back] for name in local[0]
-        }
+        here = self._cohort.rows_of(round_.devices)
+        assigned = members(
+            round_.plan, round_.step.name, round_.attempt, self._cohort.devices[here]
+        )
+        groups, self._done = [here[rows] for rows in assigned], 0
+        sums = [self._sum(round_, rows, own_shares=own_shares) for rows in groups]
         charge([len(rows) for rows in groups])
         if not own_shares:
             for total, rows in zip(sums, groups, strict=True):
@@ -78,29 +74,38 @@ class InProcessFleet:
 
     def _sum(
         self, round_: Round, rows: NDArray[np.int64], *, own_shares: bool
-    ) -> tuple[NDArray[np.int64], list[LocalState]]:
-        """The exact sum of one group, and its devices' next states."""
+    ) -> NDArray[np.int64]:
+        """The exact sum of one group, whose devices keep their next states."""
         task = DeviceTask(
             plan=round_.plan, step=round_.step, shared=round_.shared, attempt=round_.attempt
         )
         dimension = round_.step.encoding.dimension
         total = np.zeros(dimension, np.int64)
-        local: list[LocalState] = []
         for block in self._blocks(rows, dimension if own_shares else 0):
+            known = {name: array[block] for name, array in self._local.items()}
             admitted, after = take_part(
                 self._model,
                 task,
-                {name: array[block] for name, array in self._local.items()},
+                known if self._has_local[block[0]] else {},
                 self._cohort.take(block),
                 randomness=self._randomness,
                 gate=self._gate,
                 add_noise_share=own_shares,
             )
             admitted.add_into(total)
-            local.append(after)
+            self._keep(block, after)
             self._done += len(block)
             self._on_devices(self._done)
-        return total, local
+        return total
+
+    def _keep(self, rows: NDArray[np.int64], after: LocalState) -> None:
+        """Each device keeps its next state, in its row of the cohort."""
+        for name, array in after.items():
+            if name not in self._local:
+                shape = (len(self._cohort), *array.shape[1:])
+                self._local = {**self._local, name: np.zeros(shape, array.dtype)}
+            self._local[name][rows] = array
+        self._has_local[rows] = bool(after)
 
     def _add_noise(self, step: StepPlan, total: NDArray[np.int64], devices: int) -> None:
         variance = step.terms.share_variance * devices
@@ -110,17 +115,19 @@ class InProcessFleet:
             total += sample_skellam(variance, len(total), stream)
 
     def _blocks(self, rows: NDArray[np.int64], dense_entries: int) -> Iterator[NDArray[np.int64]]:
-        """Runs of devices whose contributions have at most some millions of entries.
+        """Rows whose contributions have at most some millions of entries, alike in having a state.
 
         No model contributes more than about half the square of a history's length, or a dense
         vector where each device adds its own noise.
         """
+        rows = np.concatenate([rows[self._has_local[rows]], rows[~self._has_local[rows]]])
         sizes = self._cohort.sizes[rows].astype(np.float64)
         cost = np.cumsum(np.maximum(sizes * (sizes + 1) / 2, dense_entries))
+        with_local = int(self._has_local[rows].sum())
         start = 0
-        while start < len(sizes):
+        while start < len(rows):
             before = cost[start - 1] if start else 0.0
             stop = int(np.searchsorted(cost, before + _BLOCK_ENTRIES, side="right"))
-            stop = max(stop, start + 1)
+            stop = max(min(stop, with_local if start < with_local else stop), start + 1)
             yield rows[start:stop]
             start = stop

@@ -20,6 +20,8 @@ from privet.simulations.data.splits import (
 )
 from privet.simulations.evaluation.metrics import SAMPLED_K
 
+_DAY = 86_400
+
 
 class SplitKind(StrEnum):
     """How events are held out where the source ships no split of its own."""
@@ -48,6 +50,18 @@ class Task:
     test: Cohort
     negatives: NDArray[np.int32] | None
     split: str
+
+    @property
+    def period(self) -> tuple[int, int]:
+        """First day of training, and the day after its last, in Unix seconds; 0, 0 if unknown.
+
+        A deployment's calendar is its operator's. Here it is taken from the data, and assumed to
+        be public.
+        """
+        known = self.train.times[self.train.times > 0]
+        if len(known) == 0:
+            return 0, 0
+        return int(known.min()) // _DAY * _DAY, (int(known.max()) // _DAY + 1) * _DAY
 
     @property
     def fingerprint(self) -> str:

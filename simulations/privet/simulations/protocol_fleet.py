@@ -134,8 +134,10 @@ class ProtocolFleet:
         check_size(round_.plan)
         terms, self._steps_done = self._terms(round_), 0
         self.rounds.append(RoundMessages(_slot(terms, _MASKED)))
-        rows = members(round_.plan, round_.step.name, round_.attempt, self._cohort.devices)
-        groups = [self._collected(round_, terms, group.tolist()) for group in rows]
+        here = self._cohort.rows_of(round_.devices)
+        devices = self._cohort.devices[here]
+        rows = members(round_.plan, round_.step.name, round_.attempt, devices)
+        groups = [self._collected(round_, terms, here[group].tolist()) for group in rows]
         self.rounds[-1].publish()
         pending = [cohort.server.pending_release() for cohort, _ in groups]
         charge([len(group.survivors) for group in pending])

@@ -15,6 +15,7 @@ from privet.models.model import Model
 from privet.models.plan import Plan
 from privet.models.popularity import Popularity
 from privet.models.spectral import Spectral
+from privet.models.trending import Trending
 from privet.privacy.errors import InputError, PrivetError
 from privet.privacy.population import PopulationView
 from privet.privacy.report.assemble import adversary_rows
@@ -35,7 +36,11 @@ from privet.simulations.preparation import Task
 from privet.simulations.protocol_fleet import random_drops
 from privet.simulations.reporting import build_report, write_report
 
-MODELS: Mapping[str, Callable[[], Model]] = {"popularity": Popularity, "spectral": Spectral}
+MODELS: Mapping[str, Callable[[], Model]] = {
+    "popularity": Popularity,
+    "spectral": Spectral,
+    "trending": Trending,
+}
 RESULT = "result.json"
 
 

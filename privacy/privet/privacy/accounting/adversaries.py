@@ -14,11 +14,15 @@ from privet.privacy.accounting.accountants import claimed_epsilon
 from privet.privacy.accounting.events import (
     Event,
     GaussianEvent,
+    MatrixEvent,
+    SamplingKind,
     SkellamEvent,
     UnprotectedEvent,
 )
+from privet.privacy.accounting.sampling import Sampling
+from privet.privacy.accounting.series import SeriesRound
 from privet.privacy.contribution import NeighbouringRelation, sensitivity
-from privet.privacy.errors import InputError
+from privet.privacy.errors import InputError, PrivacyError
 
 
 class Trust(StrEnum):
@@ -72,10 +76,14 @@ class ReleaseTerms:
         noise_multiplier: Under central trust, standard deviation over ``l2_bound``; 0 for none.
         share_variance: Of the Skellam noise that each device adds, in squared integers; 0 for none.
         survivors: Devices whose vectors are in the sum, of the smallest group; the fewest allowed,
-            in planned terms.
+            in planned terms; the expected number where the real one is kept secret.
         colluders: Devices assumed to tell the server or each other their noise shares; all of them
             may be in one group.
         groups: Sums that the release consists of, each of other devices.
+        sampling: How the devices were drawn; None if all there are, or all whose turn it was,
+            take part.
+        series: The round of a series that this sum is, its noise correlated with the others';
+            None for a sum with noise of its own.
     """
 
     trust: Trust
@@ -88,21 +96,61 @@ class ReleaseTerms:
     survivors: int
     colluders: int
     groups: int = 1
+    sampling: Sampling | None = None
+    series: SeriesRound | None = None
+
+    @property
+    def hides_cohort(self) -> bool:
+        """Whether the server keeps to itself who was drawn, and how many.
+
+        Only a Poisson cohort gains by it. Its size is kept with it: given that, the cohort would
+        be one of fixed size.
+        """
+        drawn = self.sampling
+        return (
+            self.trust is Trust.CENTRAL
+            and drawn is not None
+            and drawn.declared is SamplingKind.POISSON
+            and not drawn.roster_sent
+        )
 
     def with_survivors(self, survivors: int) -> "ReleaseTerms":
         """The same terms with the devices that really are in the (smallest group's) sum."""
         return replace(self, survivors=survivors)
 
     def worst_case(self) -> Event:
-        """The release as the best informed adversary sees it who has a guarantee at all."""
-        return self._event(known_shares=max(1, self.colluders))
+        """The release as the best informed adversary sees it who has a guarantee at all.
+
+        Raises:
+            PrivacyError: It is a round of a series: see :func:`events_of`.
+        """
+        return self._alone(self._event(known_shares=max(1, self.colluders)))
 
     def seen_with(self, known_shares: int) -> Event:
         """The release as someone sees it who knows so many of the survivors' noise shares."""
-        return self._event(known_shares=known_shares)
+        return self._alone(self._event(known_shares=known_shares))
 
     def seen_by(self, adversary: Adversary) -> Event | None:
-        """The event to account for against an adversary, None where nothing is guaranteed."""
+        """The event to account for against an adversary, None where nothing is guaranteed.
+
+        Amplification by sampling is claimed against A1 alone, who gets the models, takes part in
+        no round and is told nothing of the cohort.
+
+        Raises:
+            PrivacyError: It is a round of a series: see :func:`events_of`.
+        """
+        event = self._seen_by(adversary)
+        return None if event is None else self._alone(event)
+
+    def _alone(self, event: Event) -> Event:
+        if self.series is not None:
+            raise PrivacyError(
+                f"A round of series {self.series.name!r} cannot be accounted by itself: its noise "
+                "is correlated with the other rounds'."
+            )
+        return event
+
+    def _seen_by(self, adversary: Adversary) -> Event | None:
         if adversary in _NEVER_PROTECTED:
             return None
         if self.trust is not Trust.LOCAL and adversary in _LOCAL_ONLY:
@@ -114,9 +162,15 @@ class ReleaseTerms:
             Adversary.CURIOUS_SERVER: self.colluders,
             Adversary.COLLUDING_CLIENTS: max(1, self.colluders),
         }
-        return self._event(known_shares=known.get(adversary, 0))
+        event = self._event(known_shares=known.get(adversary, 0))
+        told = adversary is not Adversary.MODEL_CONSUMER or not self.hides_cohort
+        if told or self.sampling is None or not isinstance(event, GaussianEvent):
+            return event
+        return self.sampling.amplified(event, secret=True)
 
     def _event(self, *, known_shares: int) -> Event:
+        if self.sampling is not None:
+            self.sampling.check_implemented()
         if self.trust is Trust.CENTRAL:
             if self.noise_multiplier == 0:
                 return UnprotectedEvent()
@@ -142,7 +196,12 @@ class ReleaseTerms:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**asdict(self), "trust": str(self.trust)}
+        return {
+            **asdict(self),
+            "trust": str(self.trust),
+            "sampling": None if self.sampling is None else self.sampling.to_dict(),
+            "series": None if self.series is None else self.series.to_dict(),
+        }
 
     @classmethod
     def from_dict(cls, body: dict[str, Any]) -> "ReleaseTerms":
@@ -152,7 +211,13 @@ class ReleaseTerms:
             InputError: A field is missing, unknown or of a value that no release can have.
         """
         try:
-            terms = cls(**{**body, "trust": Trust(body["trust"])})
+            sampling, series = body["sampling"], body["series"]
+            read = {
+                "trust": Trust(body["trust"]),
+                "sampling": None if sampling is None else Sampling.from_dict(sampling),
+                "series": None if series is None else SeriesRound.from_dict(series),
+            }
+            terms = cls(**{**body, **read})
             fitting = terms._possible()
         except (TypeError, KeyError, ValueError) as error:
             raise InputError("A ledger entry's release terms are malformed.") from error
@@ -178,6 +243,63 @@ class ReleaseTerms:
 _LARGEST = 1e30  # far above what fits into 32 bits; its square is still a number
 _NEVER_PROTECTED = frozenset({Adversary.APP_DEVELOPER, Adversary.DEVICE_LOCAL})
 _LOCAL_ONLY = frozenset({Adversary.MALICIOUS_SERVER, Adversary.NETWORK})
+
+
+def events_of(
+    releases: Sequence[ReleaseTerms], adversary: Adversary | None = None
+) -> tuple[Event, ...] | None:
+    """What releases are to an adversary, to compose: all rounds of a series are one event.
+
+    Args:
+        releases: Every charged release, repeats included, in order.
+        adversary: Who sees them; None for the best informed who has a guarantee at all.
+
+    Returns:
+        The events, or None where nothing is guaranteed against the adversary.
+
+    Raises:
+        PrivacyError: A round of a series is repeated or missing, or its terms are not the other
+            rounds': such a series cannot be accounted for.
+    """
+    events: list[Event] = []
+    series: dict[str, list[tuple[SeriesRound, ReleaseTerms]]] = {}
+    for terms in releases:
+        if terms.series is not None:
+            series.setdefault(terms.series.name, []).append((terms.series, terms))
+            continue
+        event = terms.worst_case() if adversary is None else terms.seen_by(adversary)
+        if event is None:
+            return None
+        events.append(event)
+    for rounds in series.values():
+        if adversary is not None and rounds[0][1]._seen_by(adversary) is None:
+            return None
+        events.append(_series_event(rounds))
+    return tuple(events)
+
+
+def _series_event(
+    rounds: Sequence[tuple[SeriesRound, ReleaseTerms]],
+) -> MatrixEvent | UnprotectedEvent:
+    """The rounds of one series so far: the noise is the server's, so it is the same to all."""
+    series, first = rounds[0]
+    for number, (found, terms) in enumerate(rounds):
+        like_first = replace(terms, survivors=first.survivors, series=series)
+        alike = replace(found, round_number=series.round_number) == series
+        if found.round_number != number or not alike or like_first != first:
+            raise PrivacyError(
+                f"Series {series.name!r} cannot be accounted for: expected its rounds in order, "
+                f"each once and with the same terms, and found another at place {number}. A "
+                "repeat with fresh noise would let both be averaged."
+            )
+    if first.trust is not Trust.CENTRAL or first.sampling is not None:
+        raise PrivacyError(
+            f"Series {series.name!r} cannot be accounted for: correlated noise needs a server "
+            "that sees the sums ('central' trust), and a schedule instead of sampling."
+        )
+    if first.noise_multiplier == 0:
+        return UnprotectedEvent()
+    return series.event(first.noise_multiplier, rounds=len(rounds))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,13 +335,12 @@ def guarantees(
     """
     result = []
     for adversary in Adversary:
-        events = [terms.seen_by(adversary) for terms in releases]
-        if adversary is Adversary.MALICIOUS_SERVER and provoked is not None:
-            events = list(provoked)
-        known = [event for event in events if event is not None]
+        events = events_of(releases, adversary) if private else None
+        if private and adversary is Adversary.MALICIOUS_SERVER and provoked is not None:
+            events = tuple(provoked)
         epsilon: float | None = None
-        if private and len(known) == len(events) and adversary not in _NEVER_PROTECTED:
-            epsilon = claimed_epsilon(known, delta)
+        if events is not None and adversary not in _NEVER_PROTECTED:
+            epsilon = claimed_epsilon(events, delta)
         if epsilon is None or math.isinf(epsilon):
             result.append(Guarantee(adversary=adversary, epsilon=None, delta=None))
         else:

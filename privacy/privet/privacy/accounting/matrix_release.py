@@ -48,6 +48,15 @@ class MatrixRelease:
         self._sums: deque[NDArray[np.int64]] = deque(maxlen=bands - 1)
         self._estimates: deque[NDArray[np.float64]] = deque(maxlen=bands - 1)
 
+    def state(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Exact sums (secret) and estimates of the last rounds, newest first, a round a row."""
+        return np.array(self._sums, np.int64), np.array(self._estimates, np.float64)
+
+    def restore(self, sums: NDArray[np.int64], estimates: NDArray[np.float64]) -> None:
+        """Go on from the state after some round."""
+        self._sums.extend(sums)
+        self._estimates.extend(estimates)
+
     def release(self, total: NDArray[np.int64], stream: WordStream) -> NDArray[np.float64]:
         """The next round's sum with correlated noise.
 

@@ -1,8 +1,12 @@
-"""Who may be denied knowledge of a cohort, and so whom amplification by sampling holds against."""
+"""How a round's devices are drawn, by the plan and by the code, and what one sees who is not told.
 
-from dataclasses import dataclass
+Whom the draw may be kept from is :class:`~privet.privacy.accounting.adversaries.ReleaseTerms`'s
+business.
+"""
 
-from privet.privacy.accounting.adversaries import Adversary, Trust
+from dataclasses import asdict, dataclass
+from typing import Any
+
 from privet.privacy.accounting.events import (
     FixedSizeGaussianEvent,
     GaussianEvent,
@@ -10,7 +14,7 @@ from privet.privacy.accounting.events import (
     SamplingKind,
 )
 from privet.privacy.accounting.sampled import check_sampling
-from privet.privacy.accounting.validate import whole
+from privet.privacy.accounting.validate import probability, whole
 from privet.privacy.contribution import NeighbouringRelation
 from privet.privacy.errors import InputError, PrivacyError
 
@@ -23,50 +27,53 @@ class Sampling:
         declared: What the plan says.
         implemented: What the sampler says of itself.
         population: Users drawn from.
-        cohort: Users expected in a round; of a fixed size, exactly.
+        probability: Of each user to be drawn in a round, above 0, at most 1.
         roster_sent: Whether devices are told who else takes part.
     """
 
     declared: SamplingKind
     implemented: SamplingKind
     population: int
-    cohort: int
+    probability: float
     roster_sent: bool
 
     def __post_init__(self) -> None:
         """Refuse impossible numbers."""
-        whole(population=self.population, cohort=self.cohort)
-        if self.cohort > self.population:
-            raise InputError(
-                f"Expected cohort={self.cohort!r} to be at most population={self.population!r}."
-            )
+        whole(population=self.population)
+        probability(probability=self.probability)
+        if self.probability == 0:
+            raise InputError("Expected probability to be above 0: nobody would ever be drawn.")
+        if not isinstance(self.roster_sent, bool):
+            raise InputError("Expected roster_sent to be true or false.")
 
-    def secret_from(self, adversary: Adversary, trust: Trust) -> bool:
-        """Whether an adversary does not learn the cohort.
+    @property
+    def cohort(self) -> int:
+        """Users in a round: of a fixed size exactly, else the expected number, rounded."""
+        return max(1, round(self.probability * self.population))
 
-        Only one who receives models and nothing else, under a server that is trusted to keep the
-        cohort to itself: every other adversary runs rounds, takes part in some or sees traffic.
+    def check_implemented(self) -> None:
+        """Refuse a sampler that is another one than the plan declares.
+
+        Raises:
+            PrivacyError: It is.
         """
-        return (
-            adversary is Adversary.MODEL_CONSUMER
-            and trust is Trust.CENTRAL
-            and not self.roster_sent
-        )
+        if self.declared is not self.implemented:
+            check_sampling(self.declared, self.implemented, secret=False)
 
     def amplified(
-        self, release: GaussianEvent, adversary: Adversary, trust: Trust
+        self, release: GaussianEvent, *, secret: bool
     ) -> PoissonGaussianEvent | FixedSizeGaussianEvent:
         """The release with the amplification that sampling gives against an adversary.
+
+        Args:
+            release: The release to one who sees who took part.
+            secret: Whether the adversary does not learn who took part, nor how many.
 
         Raises:
             PrivacyError: There is none: the adversary sees the cohort, the sampler is another one
                 than declared, its kind has no amplification, or the relation does not fit.
         """
-        secret = self.secret_from(adversary, trust)
-        try:
-            check_sampling(self.declared, self.implemented, secret=secret)
-        except PrivacyError as error:
-            raise PrivacyError(f"{adversary.value} under {trust.value!r} trust: {error}") from None
+        check_sampling(self.declared, self.implemented, secret=secret and not self.roster_sent)
         if self.declared is SamplingKind.FIXED_SIZE:
             return FixedSizeGaussianEvent(
                 noise_multiplier=release.noise_multiplier,
@@ -83,8 +90,26 @@ class Sampling:
             )
         return PoissonGaussianEvent(
             noise_multiplier=release.noise_multiplier,
-            sampling_probability=self.cohort / self.population,
+            sampling_probability=self.probability,
             implemented=self.implemented,
             secret=secret,
             relation=release.relation,
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        kinds = {"declared": str(self.declared), "implemented": str(self.implemented)}
+        return {**asdict(self), **kinds}
+
+    @classmethod
+    def from_dict(cls, body: dict[str, Any]) -> "Sampling":
+        """Read a sampling back.
+
+        Raises:
+            InputError: A field is missing, unknown or impossible.
+        """
+        try:
+            kinds = {name: SamplingKind(body[name]) for name in ("declared", "implemented")}
+            return cls(**{**body, **kinds})
+        except (TypeError, KeyError, ValueError) as error:
+            raise InputError("A release's sampling is malformed.") from error

@@ -8,6 +8,7 @@ from privet.privacy.errors import IntegrityError
 from privet.privacy.ledger import Entry
 from privet.privacy.minimization.messages import vector_message_bytes
 from privet.privacy.report.claims import RELATION_TEXTS, Relation
+from privet.privacy.report.drawn import expected_devices, matrix_facts, sampling_facts
 from privet.privacy.report.sections import (
     AdversaryGuarantee,
     Definition,
@@ -19,10 +20,8 @@ from privet.privacy.report.sections import (
 from privet.privacy.report.threats import describe
 from privet.privacy.report.view import LedgerView
 
-_NOT_PROTECTED = (
-    "The number of users, who takes part, when, and the size of messages: all public",
-    "Anything that the app, its developer or another app on the device records",
-)
+_PUBLIC = "The number of users, who takes part, when, and the size of messages: all public"
+_NOT_PROTECTED = ("Anything that the app, its developer or another app on the device records",)
 
 _NOISE = {
     Trust.CENTRAL: "Gaussian, once, by the server",
@@ -45,6 +44,7 @@ def adversary_rows(view: LedgerView) -> tuple[AdversaryGuarantee, ...]:
             protocol=view.protocol,
             min_survivors=int(view.facts["min_survivors"]),
             masked=view.protocol is not None or bool(view.rounds),
+            amplified=any(terms.hides_cohort for terms in view.releases),
         )
         for guarantee in view.guarantees
     )
@@ -62,9 +62,21 @@ def definition(view: LedgerView) -> Definition:
         relation_text=RELATION_TEXTS[relation],
         trust=view.trust.value,
         headline_adversary=view.headline.value,
-        not_protected=_NOT_PROTECTED,
+        not_protected=(*_public(view), *_NOT_PROTECTED, *_periods(view)),
         outputs_released=(*steps, "every shared model computed from these"),
     )
+
+
+def _public(view: LedgerView) -> tuple[str, ...]:
+    if any(terms.hides_cohort for terms in view.releases):
+        return (f"{_PUBLIC}, but for who is drawn and how many, which A1 is not told",)
+    return (_PUBLIC,)
+
+
+def _periods(view: LedgerView) -> tuple[str, ...]:
+    if view.facts["start"] == view.facts["end"]:
+        return ()
+    return ("The period that the run is about, and whose turn is when: taken to be public",)
 
 
 def mechanism_steps(view: LedgerView) -> tuple[MechanismStep, ...]:
@@ -90,11 +102,13 @@ def mechanism_steps(view: LedgerView) -> tuple[MechanismStep, ...]:
                 noise_std_planned=_noise_std(ReleaseTerms.from_dict(body["terms"]), None) / scale,
                 noise_std_effective=worst / scale,
                 noise_multiplier=worst / _distance(terms),
-                cohort=int(view.facts["devices"]),
+                cohort=expected_devices(terms, view),
                 devices=terms.survivors,
                 min_survivors=int(body["terms"]["survivors"]),
                 colluders=terms.colluders,
                 groups=terms.groups,
+                sampling=sampling_facts(terms),
+                matrix=matrix_facts(terms),
             )
         )
     return tuple(lines)
@@ -123,11 +137,14 @@ def egress(view: LedgerView) -> Egress:
             fields=("contribution: 32-bit integers, the same number whatever the history",),
             bytes_per_device=vector_message_bytes(int(step["encoding"]["dimension"])),
             padded=True,
-            devices=int(view.facts["devices"]),
+            devices=expected_devices(ReleaseTerms.from_dict(step["terms"]), view),
         )
         for step in view.plan["steps"]
     )
-    return Egress(steps=steps, upload_bytes_per_device=sum(step.bytes_per_device for step in steps))
+    terms = (ReleaseTerms.from_dict(step["terms"]) for step in view.plan["steps"])
+    taken = [t.series is None or t.series.of_the_busiest for t in terms]
+    uploads = sum(step.bytes_per_device for step, one in zip(steps, taken, strict=True) if one)
+    return Egress(steps=steps, upload_bytes_per_device=uploads)
 
 
 def ledger_record(entries: Sequence[Entry]) -> LedgerRecord:

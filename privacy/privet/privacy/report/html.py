@@ -120,6 +120,26 @@ def metric_names(report: Report) -> list[str]:
     return list(dict.fromkeys([*(point.metric for point in report.quality.curve), *names]))
 
 
+def sampling_text(step: MechanismStep) -> str:
+    """How a step's devices were drawn, in words."""
+    drawn = step.sampling
+    if drawn is None:
+        return "all" if step.matrix is None else "by turns"
+    hidden = f", secret from {', '.join(drawn.secret_from)}" if drawn.secret_from else ", public"
+    return f"{drawn.declared}, probability {number(drawn.probability, 6)}{hidden}"
+
+
+def matrix_text(step: MechanismStep) -> str:
+    """The matrix mechanism that a step is a round of, in words."""
+    found = step.matrix
+    if found is None:
+        return "no"
+    return (
+        f"{found.series}, round {found.round_number + 1} of {found.rounds}: {found.bands} bands, "
+        f"every {found.separation} rounds, {found.participations} times at most"
+    )
+
+
 def mechanism_table(steps: Sequence[MechanismStep]) -> list[list[str]]:
     """A row for each property of the steps, its name first."""
     readers: dict[str, Callable[[MechanismStep], str]] = {
@@ -137,6 +157,8 @@ def mechanism_table(steps: Sequence[MechanismStep]) -> list[list[str]]:
         "Devices in the (smallest group's) sum": lambda s: number(s.devices),
         "Fewest survivors allowed there": lambda s: number(s.min_survivors),
         "Colluders assumed there": lambda s: number(s.colluders),
+        "Cohort": sampling_text,
+        "Correlated noise": matrix_text,
     }
     return [[label, *(read(step) for step in steps)] for label, read in readers.items()]
 

@@ -91,6 +91,53 @@ class Definition:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SamplingFacts:
+    """How the devices of a release were drawn.
+
+    Attributes:
+        declared: By the plan: ``poisson`` or ``fixed-size``.
+        implemented: What the sampler that ran says of itself.
+        probability: Of each device.
+        population: Devices drawn from.
+        roster_sent: Whether devices were told who else takes part.
+        secret_from: Adversaries who do not learn the cohort, nor its size; the only ones against
+            whom sampling is counted.
+    """
+
+    declared: str
+    implemented: str
+    probability: float
+    population: int
+    roster_sent: bool
+    secret_from: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixFacts:
+    """The matrix mechanism that a release is a round of.
+
+    Attributes:
+        series: Its name in the plan.
+        round_number: From 0.
+        rounds: Of the series.
+        bands: Of the strategy.
+        coefficients: Of the strategy, one for each band; said with round 0 only.
+        separation: Rounds between two participations of a device, at least.
+        participations: Of a device, at most.
+        sensitivity: Of all rounds together, in units of one participation.
+    """
+
+    series: str
+    round_number: int
+    rounds: int
+    bands: int
+    coefficients: tuple[float, ...]
+    separation: int
+    participations: int
+    sensitivity: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class MechanismStep:
     """One release: the vector, its bound and its noise.
 
@@ -111,6 +158,8 @@ class MechanismStep:
         min_survivors: Below this the round is not opened.
         colluders: Devices whose noise is assumed to be known.
         groups: Sums that the release consists of, each of other devices.
+        sampling: How its devices were drawn; None for all there are, or whose turn it was.
+        matrix: What it is a round of; None for noise of its own.
     """
 
     name: str
@@ -127,6 +176,8 @@ class MechanismStep:
     min_survivors: int | None
     colluders: int
     groups: int = 1
+    sampling: SamplingFacts | None = None
+    matrix: MatrixFacts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +193,7 @@ class EgressStep:
 
 @dataclass(frozen=True, kw_only=True)
 class Egress:
-    """What left the devices in the whole run; the total is for a device that took every step."""
+    """What left the devices in the whole run; the total is for one that took all its turns."""
 
     steps: tuple[EgressStep, ...]
     upload_bytes_per_device: int

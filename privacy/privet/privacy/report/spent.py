@@ -6,7 +6,7 @@ from typing import Any
 
 from privet.privacy.accounting.account import Account
 from privet.privacy.accounting.accountants import claimed_epsilon
-from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
+from privet.privacy.accounting.adversaries import ReleaseTerms, Trust, events_of
 from privet.privacy.accounting.profile import PrivacyProfile
 from privet.privacy.ledger import closed_steps
 from privet.privacy.population import recorded_membership
@@ -192,6 +192,5 @@ def _stop(view: LedgerView) -> Stop:
     name, terms = steps[done]["step"]["name"], ReleaseTerms.from_dict(steps[done]["terms"])
     if view.trust is Trust.CENTRAL and any(charge.step == name for charge in view.charges):
         return "unfinished"
-    events = [one.worst_case() for one in (*view.releases, terms)]
-    needed = claimed_epsilon(events, view.delta)
+    needed = claimed_epsilon(events_of([*view.releases, terms]) or (), view.delta)
     return "budget" if needed > view.budget * (1 + _ROUNDING) else "unfinished"

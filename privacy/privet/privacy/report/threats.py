@@ -75,6 +75,10 @@ _SPECIAL_REASONS: dict[Trust, dict[Adversary, str]] = {
 }
 
 _UNPROTECTED = "there is no noise, or noise that others can recompute"
+_AMPLIFIED = (
+    "sees the released model only, takes part in no round and is told nothing of the cohorts; "
+    "amplification by Poisson sampling is counted"
+)
 _COLLUDING = frozenset({Adversary.CURIOUS_SERVER, Adversary.COLLUDING_CLIENTS})
 
 
@@ -88,6 +92,7 @@ def describe(
     protocol: ProtocolTerms | None = None,
     min_survivors: int = 0,
     masked: bool = False,
+    amplified: bool = False,
 ) -> AdversaryGuarantee:
     """A guarantee with who, how, under which assumption and why.
 
@@ -100,6 +105,7 @@ def describe(
         protocol: What the plan says of secure aggregation; None where it is simulated or not used.
         min_survivors: Fewest devices in a sum.
         masked: Whether the protocol was run.
+        amplified: Whether the server drew cohorts by coins and keeps them to itself.
     """
     adversary = guarantee.adversary
     if guarantee.epsilon is None or guarantee.delta is None:
@@ -114,6 +120,9 @@ def describe(
                 assumption += f"; noise shares revealed by at most {colluders} of them"
         if adversary is Adversary.MALICIOUS_SERVER and protocol is not None:
             assumption, reason = _certified(protocol, min_survivors), _PROVOKED
+        if amplified and adversary is Adversary.MODEL_CONSUMER:
+            assumption += "; it keeps who was drawn, and how many, to itself as well"
+            reason = _AMPLIFIED
     code: AdversaryCode = adversary.value
     return AdversaryGuarantee(
         adversary=code,

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from privet.privacy.accounting.accountants import claimed_epsilon
-from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
+from privet.privacy.accounting.adversaries import ReleaseTerms, Trust, events_of
+from privet.privacy.accounting.series import SeriesRound
 from privet.privacy.canonical import sha256
 from privet.privacy.encoding import Encoding
 from privet.privacy.errors import InputError, IntegrityError, PrivetError
@@ -34,7 +35,7 @@ from privet.privacy.report.population import (
 from privet.privacy.report.spending import FOLLOWS
 from privet.privacy.report.spent import accounting, profiles
 from privet.privacy.report.text import percent_up
-from privet.privacy.report.view import LedgerView
+from privet.privacy.report.view import LedgerView, most_devices
 from privet.privacy.secagg.record import ProtocolRecord
 
 _TOLERANCE = 1e-6
@@ -143,6 +144,7 @@ def _check_plan(view: LedgerView) -> None:
     for body in view.plan["steps"]:
         step, terms = body["step"], ReleaseTerms.from_dict(body["terms"])
         encoding = Encoding(**body["encoding"])
+        series = None if step["series"] is None else SeriesRound.from_dict(step["series"])
         expected = ReleaseTerms(
             trust=view.trust,
             dimension=int(step["dimension"]),
@@ -151,19 +153,28 @@ def _check_plan(view: LedgerView) -> None:
             nonnegative=bool(step["nonnegative"]),
             noise_multiplier=terms.noise_multiplier,
             share_variance=terms.share_variance,
-            survivors=int(facts["min_survivors"]),
+            survivors=_fewest(series, facts),
             colluders=int(facts["colluders"]),
             groups=int(facts["groups"]),
+            sampling=view.cohort.sampling(int(facts["devices"]), trust=view.trust),
+            series=series,
         )
         where = f"plan, terms of step {step['name']!r}"
         _compare(where, terms, expected)
         constants = (encoding.dimension, encoding.l2_clip_norm, encoding.devices)
         wanted = (expected.dimension, float(step["l2_clip_norm"]), int(facts["devices"]))
         _compare(f"plan, encoding of step {step['name']!r}", constants, wanted)
-        planned.append(terms.worst_case())
+        planned.append(terms)
     target = math.inf if facts["epsilon"] is None else float(facts["epsilon"])
-    if not planned or claimed_epsilon(planned, view.delta) > target * (1 + _TOLERANCE):
+    if not planned or claimed_epsilon(events_of(planned) or (), view.delta) > target * (
+        1 + _TOLERANCE
+    ):
         raise IntegrityError("The plan's noise is less than its epsilon needs.")
+
+
+def _fewest(series: SeriesRound | None, facts: Mapping[str, Any]) -> int:
+    fewest = int(facts["min_survivors"])
+    return fewest if series is None else series.fewest(int(facts["devices"]), fewest)
 
 
 @dataclass
@@ -209,25 +220,27 @@ class _Replay:
         as_planned = terms.with_survivors(charge.terms.survivors)
         if (charge.step, charge.attempt, charge.terms) != (name, self.attempts, as_planned):
             raise IntegrityError(f"A charge of step {charge.step!r} is not what its plan says.")
-        most = int(self.view.facts["devices"]) // terms.groups
+        most = most_devices(terms, self.view) // terms.groups
         if not terms.survivors <= charge.terms.survivors <= most:
             raise IntegrityError(f"A charge of step {charge.step!r} has impossible survivors.")
         self.attempts, self.survivors = self.attempts + 1, charge.terms.survivors
         self.charged.append(charge.terms)
-        spent = claimed_epsilon([one.worst_case() for one in self.charged], self.view.delta)
+        spent = claimed_epsilon(events_of(self.charged) or (), self.view.delta)
         if spent > self.limit * (1 + _TOLERANCE):
             raise IntegrityError(
                 f"Charges reach epsilon {spent:.6g}, above the budget of {self.limit:.6g}."
             )
 
     def _close(self, body: Mapping[str, Any]) -> None:
-        name, _ = self._next("closed")
+        name, terms = self._next("closed")
         if body["step"] != name:
             raise IntegrityError("Steps were closed in another order than the plan's.")
         if not self.attempts:
             raise IntegrityError(f"Step {name!r} was closed without a charge.")
         if int(body["devices"]) < self.survivors * int(self.view.facts["groups"]):
             raise IntegrityError(f"Step {name!r} was closed with fewer devices than charged.")
+        if int(body["devices"]) > most_devices(terms, self.view):
+            raise IntegrityError(f"Step {name!r} was closed with more devices than take part.")
         self._aggregation(body.get("secure_aggregation"), int(body["devices"]))
         self.closed, self.attempts, self.state_hash = self.closed + 1, 0, body["state_hash"]
 
@@ -253,7 +266,10 @@ class _Replay:
         _compare("secure aggregation's minimum", record.min_survivors, fewest)
         groups = int(facts["groups"])
         if agreed is not None:
-            _compare("devices asked", asked, int(facts["devices"]))
+            most = self.view.cohort.size or int(facts["devices"])
+            # Of a Poisson cohort any number may be asked; how many is public under this trust.
+            drawn = self.view.cohort.rate is not None and asked <= most
+            _compare("devices asked", asked, asked if drawn else most)
         sizes = sorted((asked + group) // groups for group in range(groups))
         _compare("sizes of groups", sorted(g.asked for g in record.groups), sizes)
         survivors = [group.survivors for group in record.groups]

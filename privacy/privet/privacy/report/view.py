@@ -12,10 +12,12 @@ from privet.privacy.accounting.adversaries import (
     Guarantee,
     ReleaseTerms,
     Trust,
+    events_of,
     guarantees,
 )
-from privet.privacy.accounting.events import Event
+from privet.privacy.accounting.events import Event, SamplingKind
 from privet.privacy.accounting.profile import PrivacyProfile, privacy_profile
+from privet.privacy.cohorts import CohortRule
 from privet.privacy.errors import IntegrityError
 from privet.privacy.ledger import Charge, Entry, EntryKind, charges
 from privet.privacy.report.claims import Randomness
@@ -69,6 +71,12 @@ class LedgerView:
         return Trust(self.facts["trust"])
 
     @property
+    def cohort(self) -> CohortRule:
+        """How the plan has devices drawn."""
+        body = dict(self.facts["cohort"])
+        return CohortRule(**{**body, "kind": SamplingKind(body["kind"])})
+
+    @property
     def delta(self) -> float:
         """At which epsilon is stated."""
         return float(self.facts["delta"])
@@ -113,7 +121,9 @@ class LedgerView:
     @property
     def headline(self) -> Adversary:
         """The adversary whom the claim is about."""
-        return _HEADLINE[self.trust]
+        sampled = any(terms.hides_cohort for terms in self.releases)
+        # What sampling hides is hidden from one adversary only: the claim is about the others.
+        return Adversary.OTHER_CLIENT if sampled else _HEADLINE[self.trust]
 
     @property
     def finished(self) -> bool:
@@ -155,9 +165,7 @@ class LedgerView:
 
     def epsilon_after(self, releases: int) -> float:
         """Epsilon of the first releases, in the worst case over adversaries."""
-        return claimed_epsilon(
-            [terms.worst_case() for terms in self.releases[:releases]], self.delta
-        )
+        return claimed_epsilon(events_of(self.releases[:releases]) or (), self.delta)
 
     @cached_property
     def profiles(self) -> tuple[tuple[tuple[Adversary, ...], PrivacyProfile], ...]:
@@ -198,5 +206,14 @@ class LedgerView:
         """
         if adversary is Adversary.MALICIOUS_SERVER and self.provoked is not None:
             return self.provoked
-        seen = (terms.seen_by(adversary) for terms in self.releases)
-        return tuple(event for event in seen if event is not None)
+        return events_of(self.releases, adversary) or ()
+
+
+def most_devices(terms: ReleaseTerms, view: LedgerView) -> int:
+    """Most devices that a sum may be said to have, over all groups: exactly, if it is a secret."""
+    devices = int(view.facts["devices"])
+    if terms.series is not None:
+        return terms.series.turn_size(devices)
+    if terms.hides_cohort:
+        return terms.survivors
+    return view.cohort.size or devices

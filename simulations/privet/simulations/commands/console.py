@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from privet.models.plan import Plan
+from privet.models.plan import Plan, StepPlan
 from privet.privacy.accounting.profile import PrivacyProfile
 from privet.privacy.population import PopulationView
 from privet.privacy.report.text import percent_up, rounded_up
@@ -58,21 +58,40 @@ def print_plan(plan: Plan) -> None:
     if plan.seeded_noise:
         console.print(f"{_STAMPS['NOT PRIVATE']}noise follows from the seed, for tests only.")
     console.print(
-        f"Assumed public: {facts.devices:,} users, {facts.items:,} items, who takes part, sizes"
+        f"Assumed public: {facts.devices:,} users, {facts.items:,} items, {_who(plan)}, sizes"
     )
     where = "a sum" if facts.groups == 1 else f"the sum of each of {facts.groups} groups"
-    console.print(
-        f"Assumed: at least {facts.min_survivors:,} devices in {where}, {facts.colluders} colluding"
-    )
+    fewest = min(step.terms.survivors for step in plan.steps)
+    sure = "some" if facts.hides_cohort else "at least"
+    console.print(f"Assumed: {sure} {fewest:,} devices in {where}, {facts.colluders} colluding")
     console.print(_steps_table(plan))
     console.print()
 
 
+def _who(plan: Plan) -> str:
+    """Who takes part, and who is told."""
+    cohort = f" ({plan.facts.cohort})" if plan.facts.cohort.sampler() else ""
+    series = any(step.step.series for step in plan.steps)
+    period = ", the period and whose turn is when" if series else ""
+    hidden = ", but to A1" if plan.facts.hides_cohort else ""
+    return f"who takes part{cohort}{hidden}{period}"
+
+
+def _shown_steps(plan: Plan) -> Iterator[tuple[StepPlan, str]]:
+    """Each step with its name; of a series the last round only, as the others' noise is like it."""
+    for step in plan.steps:
+        series = step.step.series
+        if series is None:
+            yield step, step.name
+        elif series.round_number == series.rounds - 1:
+            yield step, f"{series.name}, {series.rounds} rounds"
+
+
 def _steps_table(plan: Plan) -> Table:
     table = _table("step", "numbers", "norm at most", "noise in the sum", "MB a device")
-    for step in plan.steps:
+    for step, name in _shown_steps(plan):
         table.add_row(
-            step.name,
+            name,
             f"{step.encoding.dimension:,}",
             f"{step.encoding.l2_clip_norm:g}",
             f"{step.noise_std(plan.facts.min_survivors * plan.facts.groups):.3g}",

@@ -32,7 +32,7 @@ class SecureAggregationKind(StrEnum):
 DataPath = Annotated[
     Path, typer.Argument(help="MovieLens folder, CSV, .npz split or .privet file.")
 ]
-ModelName = Annotated[str, typer.Option("--model", help="popularity or spectral.")]
+ModelName = Annotated[str, typer.Option("--model", help="popularity, spectral or trending.")]
 Delta = Annotated[
     float | None,
     typer.Option("--delta", help="Default: the smaller of 1e-5 and a tenth of 1/users."),
@@ -85,6 +85,9 @@ Drop = Annotated[
 Certified = Annotated[
     bool,
     typer.Option("--certified", help="A simulated certifier of identities, for the protocol."),
+]
+CohortOption = Annotated[
+    str, typer.Option("--cohort", help="Who takes part: all, fixed:N or poisson:RATE.")
 ]
 UserColumn = Annotated[str, typer.Option("--user-col", help="CSV column of users.")]
 ItemColumn = Annotated[str, typer.Option("--item-col", help="CSV column of items.")]

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from privet.privacy.accounting.adversaries import Trust
+from privet.privacy.cohorts import CohortRule
 from privet.privacy.errors import InputError
 from privet.simulations.commands import options as o
 from privet.simulations.commands.console import (
@@ -44,6 +45,7 @@ def simulate_command(
     secure_aggregation: o.Aggregation = o.SecureAggregationKind.SIMULATED,
     drop: o.Drop = 0.0,
     certified: o.Certified = False,
+    cohort: o.CohortOption = "all",
     insecure_seeded_noise: o.Seeded = False,
     user_col: o.UserColumn = "user_id",
     item_col: o.ItemColumn = "item_id",
@@ -70,6 +72,7 @@ def simulate_command(
         colluders=colluders,
         groups=groups,
         protocol=protocol,
+        cohort=CohortRule.parse(cohort),
     )
     options = Options(
         target=target,

@@ -25,6 +25,7 @@ from privet.privacy.report.verify import (
 )
 from privet.privacy.report.view import LedgerView
 from privet.server.population import Population
+from privet.server.series import SECRETS
 from privet.server.storage import DATABASE, RunStore
 from privet.simulations.commands import options as o
 from privet.simulations.commands.console import console, print_json
@@ -132,6 +133,11 @@ def _verify_run(directory: Path) -> tuple[tuple[Entry, ...], tuple[Check, ...]]:
         raise IntegrityError(
             f"The run has ended, but its {_NOISE_KEY} is still there: whoever has it can subtract "
             "the noise. Finish the run with --resume, which removes it."
+        )
+    if any(directory.glob(SECRETS)):
+        raise IntegrityError(
+            "The run has ended, but exact sums of its rounds are still there. Finish the run with "
+            "--resume, which removes them."
         )
     model = Check(name="model", found=f"hash {recorded[0][:12]} matches the ledger")
     if report is None:
