@@ -1,6 +1,8 @@
 """A series of rounds through the whole coordinator: crashes, caps, secrets and what is charged."""
 
 import itertools
+import os
+import signal
 import sqlite3
 import stat
 import tempfile
@@ -411,3 +413,29 @@ def test_a_damaged_record_of_participation_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(IntegrityError):
         claimed(tmp_path / "run", 3, [2])
+
+
+@pytest.mark.parametrize("phase", [Phase.CHARGED, Phase.SUMMED, Phase.UPDATED, Phase.CLOSED])
+def test_a_process_killed_in_a_round_is_resumed_to_the_same_series(
+    tmp_path: Path, phase: Phase
+) -> None:
+    """By the kernel, in a process of its own: nothing is flushed, nothing is cleaned up."""
+
+    def die(progress: Progress) -> None:
+        if (progress.phase, progress.index) == (phase, 4):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        try:
+            go(tmp_path / "run", observer=die)
+        finally:
+            os._exit(3)  # not killed: whatever happened, this process must not go on
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    (tmp_path / "again").mkdir()
+    kept = (tmp_path / "run" / "noise.key").read_bytes()
+    (tmp_path / "again" / "noise.key").write_bytes(kept)
+    resumed = go(tmp_path / "run", resume=True)
+    assert state_hash(resumed) == state_hash(go(tmp_path / "again"))
+    assert [c.attempt for c in charged(tmp_path / "run")] == [0] * 6
+    assert not [*(tmp_path / "run").glob(SECRETS)]
