@@ -20,7 +20,7 @@ from privet.privacy.accounting.matrix_release import MatrixRelease
 from privet.privacy.accounting.series import SeriesRound
 from privet.privacy.cohorts import CohortRule, FixedSizeSampler, PoissonSampler
 from privet.privacy.errors import IntegrityError, PrivacyError
-from privet.privacy.minimization.agreement import MemoryParticipations
+from privet.privacy.minimization import agreement
 from privet.privacy.randomness import WordStream
 from privet.server import coordinator
 from privet.server.coordinator import Coordinator
@@ -182,7 +182,7 @@ MUTANTS: dict[str, tuple[Callable[[Patch], None], Check]] = {
         rounds_are_never_accounted_apart,
     ),
     "separation not enforced on the device": (
-        on(MemoryParticipations, "_check_separation", staticmethod(lambda *_: None)),
+        on(agreement, "_check_separation", lambda *_: None),
         devices_refuse_a_round_too_soon,
     ),
     "series not told to the device's memory": (

@@ -88,12 +88,13 @@ def test_the_series_alone_costs_the_whole_target_and_no_more() -> None:
 
 def test_correlated_noise_costs_less_error_in_prefix_sums_at_equal_epsilon() -> None:
     shape = Trending(rounds=20, separation=10, bands=10)
+    facts = PublicFacts(devices=DEVICES, items=500, epsilon=2.0, delta=1e-5, trust=Trust.CENTRAL)
     found = {}
     for bands in (1, 10):
-        plan = plan_for(replace(shape, bands=bands), epsilon=2.0)
+        plan = make_plan(replace(shape, bands=bands), facts, catalogue_hash="0" * 64)
         noise = released_noise(plan)
         found[bands] = np.sqrt((np.cumsum(noise, axis=0) ** 2).mean())
-    assert found[10] < 0.6 * found[1]
+    assert found[10] < 0.65 * found[1]  # in theory 0.574
 
 
 def released_noise(plan: Plan) -> NDArray[np.float64]:

@@ -180,7 +180,8 @@ class LedgerFile:
             self.connection.execute(f"PRAGMA {name}").fetchone()
             for name in ("page_count", "page_size")
         )
-        if self.path.stat().st_size < pages * size:
+        in_a_file = self.path.is_file()  # and not in memory
+        if in_a_file and self.path.stat().st_size < pages * size:
             raise IntegrityError(f"{self.path} was cut off.")
 
     def _check_kind(self, entry: Entry) -> None:
