@@ -81,6 +81,7 @@ class Tape:
 
     name: ClassVar[str] = "tape"
     trusts: ClassVar[frozenset[Trust]] = frozenset(Trust)
+    timed: ClassVar[bool] = False
 
     def __init__(self, model: Model, recording: Recording, playback: Sequence[SharedState]) -> None:
         self._model, self._recording, self._playback = model, recording, playback

@@ -8,11 +8,16 @@ from numpy.typing import NDArray
 from tests.simulations.world import small_dataset
 
 from privet.models.cohort import Cohort
+from privet.models.popularity import Popularity
+from privet.models.spectral import Spectral
+from privet.models.trending import Trending
+from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.errors import InputError
 from privet.simulations.data.dataset import Dataset, Split
 from privet.simulations.data.splits import leave_one_out
 from privet.simulations.evaluation.metrics import SAMPLED_K, Evaluation, evaluate
 from privet.simulations.evaluation.references import CentralisedPopularity, LocalOnly, Reference
+from privet.simulations.federation import Target, plan_for
 from privet.simulations.preparation import SplitKind, Task, prepare
 
 
@@ -114,3 +119,12 @@ def _part(cohort: Cohort, kept: NDArray[np.bool_]) -> Cohort:
     return Cohort.from_pairs(
         cohort.rows[kept], cohort.items[kept], n_users=len(cohort), n_items=cohort.n_items
     )
+
+
+def test_when_anything_happened_is_public_only_where_a_model_needs_it(task: Task) -> None:
+    """A plan is published: one user's first or last day must not show in it by accident."""
+    later = replace(task.train, times=task.train.times + 400 * 24 * 3600)
+    target = Target(epsilon=4.0, trust=Trust.CENTRAL)
+    for model, public in ((Popularity(), False), (Spectral(), False), (Trending(), True)):
+        plans = [plan_for(model, t, target) for t in (task, replace(task, train=later))]
+        assert (plans[0].hash != plans[1].hash) is public

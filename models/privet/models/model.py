@@ -49,6 +49,8 @@ class Model(Protocol):
 
     name: ClassVar[str]
     trusts: ClassVar[frozenset[Trust]]
+    timed: ClassVar[bool]
+    """Whether its steps are windows of a period, which the plan then holds and makes public."""
 
     def steps(self, facts: PublicFacts) -> Sequence[Step]:
         """The sums that the model needs, from public facts alone."""

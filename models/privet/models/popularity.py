@@ -27,6 +27,7 @@ class Popularity:
 
     name: ClassVar[str] = "popularity"
     trusts: ClassVar[frozenset[Trust]] = frozenset(Trust)
+    timed: ClassVar[bool] = False
 
     def steps(self, facts: PublicFacts) -> Sequence[Step]:
         """One sum over the whole catalogue."""

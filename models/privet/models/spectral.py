@@ -48,6 +48,7 @@ class Spectral:
 
     name: ClassVar[str] = "spectral"
     trusts: ClassVar[frozenset[Trust]] = frozenset({Trust.CENTRAL, Trust.SECURE_AGGREGATION})
+    timed: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check both numbers."""

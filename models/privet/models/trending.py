@@ -50,6 +50,7 @@ class Trending:
 
     name: ClassVar[str] = "trending"
     trusts: ClassVar[frozenset[Trust]] = frozenset({Trust.CENTRAL})
+    timed: ClassVar[bool] = True
 
     rounds: int = 40
     separation: int = 10

@@ -63,11 +63,15 @@ class Target:
     protocol: ProtocolTerms | None = None
     cohort: CohortRule = EVERYONE
 
-    def facts(self, task: Task) -> PublicFacts:
-        """The target together with what is public about a task's federation."""
+    def facts(self, task: Task, *, timed: bool) -> PublicFacts:
+        """The target together with what is public about a task's federation.
+
+        The period of the training events is data, so it is made public only where a model is
+        `timed`.
+        """
         devices = len(task.train)
         delta = min(1e-5, 0.1 / devices) if self.delta is None else self.delta
-        start, end = task.period
+        start, end = task.period if timed else (0, 0)
         return PublicFacts(
             devices=devices,
             items=len(task.catalogue),
@@ -121,7 +125,7 @@ def plan_for(model: Model, task: Task, target: Target, *, seeded_noise: bool = F
     """The plan that a federation on this task would follow."""
     return make_plan(
         model,
-        target.facts(task),
+        target.facts(task, timed=model.timed),
         catalogue_hash=task.catalogue.hash,
         seeded_noise=seeded_noise,
         protocol=target.protocol,

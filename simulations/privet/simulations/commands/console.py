@@ -57,8 +57,10 @@ def print_plan(plan: Plan) -> None:
         )
     if plan.seeded_noise:
         console.print(f"{_STAMPS['NOT PRIVATE']}noise follows from the seed, for tests only.")
+    period = ", the period of the events" if facts.end else ""
     console.print(
-        f"Assumed public: {facts.devices:,} users, {facts.items:,} items, {_who(plan)}, sizes"
+        f"Assumed public: {facts.devices:,} users, {facts.items:,} items, {_who(plan)}, "
+        f"sizes{period}"
     )
     where = "a sum" if facts.groups == 1 else f"the sum of each of {facts.groups} groups"
     fewest = min(step.terms.survivors for step in plan.steps)
