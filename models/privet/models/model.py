@@ -27,8 +27,10 @@ class Release:
 
     Attributes:
         step: Which one.
-        total: Decoded noisy sum, shape ``(dimension,)``.
-        noise_std: Standard deviation of the noise in each coordinate, public; 0 for none.
+        total: Decoded noisy sum, or what the plan's groups were combined to in its place, shape
+            ``(dimension,)``.
+        noise_std: Standard deviation of the noise in each coordinate, public; 0 for none. Of groups
+            that are not added up, where they agree but for their noise.
         devices: Devices in the sum, public.
     """
 

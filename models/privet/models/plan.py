@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
 
+from privet.models.combination import Combination, noise_growth
 from privet.privacy.accounting.accountants import check_delta
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.accounting.gaussian import gaussian_mu
@@ -41,12 +42,13 @@ class PublicFacts:
             given. The expected number where the cohort's size is kept secret, which nothing may
             depend on.
         colluders: Devices assumed to reveal their noise shares; all may be in one group.
+        combination: How the sums of groups become one release; no epsilon depends on it.
         cohort: How the devices of a round are drawn.
         start: Unix seconds at which the period that the run is about begins; 0 for none.
         end: Unix seconds at which it ends; 0 for none.
 
     Raises:
-        InputError: A value out of its range.
+        InputError: A value out of its range, or too few groups for the combination.
         PrivacyError: Delta not below 1 / devices, as many colluders as survivors, groups under a
             trust where they would change nothing but the noise, or a limit that would tell the
             size of a secret cohort.
@@ -60,6 +62,7 @@ class PublicFacts:
     min_survivors: int = 0
     colluders: int = 1
     groups: int = 1
+    combination: Combination = Combination.SUM
     cohort: CohortRule = EVERYONE
     start: int = 0
     end: int = 0
@@ -123,6 +126,7 @@ class PublicFacts:
                 f"Groups are for trust {Trust.SECURE_AGGREGATION}, found {self.groups} groups under "
                 f"{self.trust}: {_NO_GROUPS[self.trust]}. Leave groups away."
             )
+        self.combination.trimmed(self.groups)
 
     @property
     def smallest_group(self) -> int:
@@ -136,6 +140,11 @@ class PublicFacts:
         """Devices in the largest group of a round, at most one more."""
         most = self.devices if self.cohort.size is None else self.cohort.size
         return -(-most // self.groups)
+
+    @property
+    def noise_growth(self) -> float:
+        """Noise of the groups' combination over that of their sum."""
+        return noise_growth(self.combination, self.groups)
 
     @property
     def sampling(self) -> Sampling | None:

@@ -76,8 +76,9 @@ class Spectral:
         """Number of items whose co-occurrence is learnt; 0 where popularity is all there is.
 
         Signal grows with the number of users, noise with 1 / mu and with the square root of the
-        number of groups, so the rule is in ``signal = devices * mu / sqrt(groups)``: 1.8 times its power 2/3, and nothing below 400 or below
-        ``items^1.5 / 200``.
+        number of groups, or more if these are not added up. So the rule is in ``signal = devices *
+        mu / sqrt(groups)``, less that growth: 1.8 times its power 2/3, and nothing below 400 or
+        below ``items^1.5 / 200``.
 
         Raises:
             InputError: Without privacy, more than 10,000 items.
@@ -90,7 +91,8 @@ class Spectral:
                     "fewer items."
                 )
             return facts.items
-        signal = facts.expected_devices * facts.mu / math.sqrt(facts.groups)
+        noise = math.sqrt(facts.groups) * facts.noise_growth
+        signal = facts.expected_devices * facts.mu / noise
         if signal < max(400.0, facts.items**1.5 / 200):
             return 0
         return max(

@@ -10,6 +10,7 @@ The exit codes of the command line are the classes' ``exit_code`` and are docume
         IntegrityError     5   a ledger, checkpoint or report does not match its hashes or figures
         EgressError        6   something tried to leave a device that its policy does not allow
         TransportError     7   a server could not be reached, trusted or understood
+        PoisoningError     8   a sum was released that no honest devices can have made
 """
 
 from typing import ClassVar
@@ -68,3 +69,9 @@ class TransportError(PrivetError):
     """A server could not be reached, trusted or understood."""
 
     exit_code: ClassVar[int] = 7
+
+
+class PoisoningError(PrivetError):
+    """A sum was released that no honest devices can have made; no model was made from it."""
+
+    exit_code: ClassVar[int] = 8

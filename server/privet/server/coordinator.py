@@ -14,12 +14,14 @@ from privet.models.model import Model, Release, SharedState, state_hash
 from privet.models.plan import Plan, StepPlan
 from privet.privacy.accounting.accountants import claimed_epsilon
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust, events_of
-from privet.privacy.encoding import decode, wrap
+from privet.privacy.accounting.series import SeriesRound
+from privet.privacy.encoding import wrap
 from privet.privacy.errors import BudgetError, InputError, IntegrityError, PrivacyError
 from privet.privacy.ledger import Charge, EntryKind, charges, closed_steps
 from privet.privacy.population import recorded_membership
 from privet.privacy.randomness import Randomness
 from privet.privacy.samplers import sample_rounded_gaussian
+from privet.server.combining import combined_release, spoiled_groups
 from privet.server.fleet import Aggregate, Fleet, Round
 from privet.server.series import destroy_series, release_round
 from privet.server.spending import Spending
@@ -167,7 +169,8 @@ class Coordinator:
 
         Raises:
             BudgetError: The next release would overspend; nothing was released.
-            PrivacyError: Fewer survivors than the noise was set for; nothing was learnt.
+                PrivacyError: Fewer survivors than the noise was set for; nothing was learnt.
+            PoisoningError: A sum is beyond what honest devices can make. It stays charged.
         """
         checkpoint = self._store.checkpoint()
         shared: SharedState = {} if checkpoint is None else checkpoint[1]
@@ -216,9 +219,11 @@ class Coordinator:
         round_ = Round(plan=self._plan, step=step, shared=shared, attempt=attempt, devices=devices)
         aggregate = self._fleet.run(round_, charge)
         reached(Phase.SUMMED)
-        release = self._release(step, aggregate)
+        if not self._open_charges(step):
+            raise PrivacyError(f"The fleet learnt the sum of step {step.name!r} uncharged.")
         if not _as_charged(self._plan, aggregate, counted):
             raise PrivacyError(f"The fleet learnt other sums of {step.name!r} than were charged.")
+        release, spoiled = self._release(step, aggregate)
         shared = self._model.update(step.step, shared, release, self._plan.facts)
         reached(Phase.UPDATED)
         self._store.close_release(
@@ -226,6 +231,7 @@ class Coordinator:
             {
                 "devices": _published(step, aggregate),
                 "state_hash": state_hash(shared),
+                **({"spoiled_groups": list(spoiled)} if spoiled else {}),
                 **self._aggregation(step, aggregate),
             },
             shared,
@@ -297,25 +303,32 @@ class Coordinator:
             self._spending.charge(charge, repeatable=self._repeatable)
         self._store.append(EntryKind.CHARGE, charge.to_dict())
 
-    def _release(self, step: StepPlan, aggregate: Aggregate) -> Release:
-        """Decode the sum, with the server's own noise under central trust."""
-        if not self._open_charges(step):
-            raise PrivacyError(f"The fleet learnt the sum of step {step.name!r} uncharged.")
+    def _release(self, step: StepPlan, aggregate: Aggregate) -> tuple[Release, tuple[int, ...]]:
+        """The release, server's noise included, and which groups of it are spoiled but borne."""
+        series = step.terms.series
+        if series is not None and step.terms.noise_multiplier > 0:
+            return self._release_of_series(step, series, aggregate), ()
+        sums = [self._with_server_noise(step, group.total) for group in aggregate.groups]
+        devices = [group.survivors for group in aggregate.groups]
+        if step.terms.hides_cohort:
+            spoiled = spoiled_groups(self._plan, step, sums, [self._plan.facts.devices])
+            devices = [step.terms.survivors]
+        else:
+            spoiled = spoiled_groups(self._plan, step, sums, devices)
+        return combined_release(self._plan, step, sums, devices), spoiled
+
+    def _release_of_series(
+        self, step: StepPlan, series: SeriesRound, aggregate: Aggregate
+    ) -> Release:
         devices = _published(step, aggregate)
+        stream = self._randomness.stream("server", step.name)
+        integers = release_round(self._store.directory, step, series, aggregate.total, stream)
         return Release(
             step=step.step,
-            total=self._decoded(step, aggregate.total),
+            total=integers / step.encoding.scale,
             noise_std=step.noise_std(devices),
             devices=devices,
         )
-
-    def _decoded(self, step: StepPlan, total: NDArray[np.uint32]) -> NDArray[np.float64]:
-        series = step.terms.series
-        if series is None or step.terms.noise_multiplier == 0:
-            return decode(self._with_server_noise(step, total), step.encoding)
-        stream = self._randomness.stream("server", step.name)
-        integers = release_round(self._store.directory, step, series, total, stream)
-        return integers / step.encoding.scale
 
     def _with_server_noise(self, step: StepPlan, total: NDArray[np.uint32]) -> NDArray[np.uint32]:
         terms = step.terms

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from privet.client.device import egress_policy
+from privet.models.combination import Combination
 from privet.models.model import Model, SharedState, state_hash
 from privet.models.plan import Plan, PublicFacts
 from privet.models.planning import make_plan
@@ -50,6 +51,7 @@ class Target:
         min_survivors: Fewest devices in a group's sum, 0 for all.
         colluders: Devices assumed to reveal their noise shares.
         groups: Groups that each round is split into.
+        combination: How their sums become one release.
         protocol: How secure aggregation is run; None to simulate its effect.
         cohort: How the devices of a round are drawn.
     """
@@ -60,6 +62,7 @@ class Target:
     min_survivors: int = 0
     colluders: int = 1
     groups: int = 1
+    combination: Combination = Combination.SUM
     protocol: ProtocolTerms | None = None
     cohort: CohortRule = EVERYONE
 
@@ -81,6 +84,7 @@ class Target:
             min_survivors=self.min_survivors,
             colluders=self.colluders if devices > 1 else 0,
             groups=self.groups,
+            combination=self.combination,
             cohort=self.cohort,
             start=start,
             end=end,

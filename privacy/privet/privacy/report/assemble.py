@@ -107,6 +107,7 @@ def mechanism_steps(view: LedgerView) -> tuple[MechanismStep, ...]:
                 min_survivors=int(body["terms"]["survivors"]),
                 colluders=terms.colluders,
                 groups=terms.groups,
+                combination=view.facts["combination"],
                 sampling=sampling_facts(terms),
                 matrix=matrix_facts(terms),
             )

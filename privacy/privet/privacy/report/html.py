@@ -154,6 +154,7 @@ def mechanism_table(steps: Sequence[MechanismStep]) -> list[list[str]]:
         "Noise multiplier, effective": lambda s: number(s.noise_multiplier, 6),
         "Devices asked, in all groups": lambda s: number(s.cohort),
         "Groups, each with a sum": lambda s: number(s.groups),
+        "Groups are combined by": lambda s: "-" if s.groups == 1 else s.combination,
         "Devices in the (smallest group's) sum": lambda s: number(s.devices),
         "Fewest survivors allowed there": lambda s: number(s.min_survivors),
         "Colluders assumed there": lambda s: number(s.colluders),

@@ -158,6 +158,7 @@ class MechanismStep:
         min_survivors: Below this the round is not opened.
         colluders: Devices whose noise is assumed to be known.
         groups: Sums that the release consists of, each of other devices.
+        combination: What the model gets of them: ``sum``, ``trimmed-mean`` or ``median``.
         sampling: How its devices were drawn; None for all there are, or whose turn it was.
         matrix: What it is a round of; None for noise of its own.
     """
@@ -176,6 +177,7 @@ class MechanismStep:
     min_survivors: int | None
     colluders: int
     groups: int = 1
+    combination: Literal["sum", "trimmed-mean", "median"] = "sum"
     sampling: SamplingFacts | None = None
     matrix: MatrixFacts | None = None
 

@@ -6,7 +6,7 @@ Needs neither the data nor the model: an auditor runs it on another machine.
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -241,8 +241,16 @@ class _Replay:
             raise IntegrityError(f"Step {name!r} was closed with fewer devices than charged.")
         if int(body["devices"]) > most_devices(terms, self.view):
             raise IntegrityError(f"Step {name!r} was closed with more devices than take part.")
+        self._spoiled(body.get("spoiled_groups", ()))
         self._aggregation(body.get("secure_aggregation"), int(body["devices"]))
         self.closed, self.attempts, self.state_hash = self.closed + 1, 0, body["state_hash"]
+
+    def _spoiled(self, found: Sequence[int]) -> None:
+        """Groups that were spoiled but borne are some of the plan's, where any can be borne."""
+        facts = self.view.facts
+        possible = range(0 if facts["combination"] == "sum" else int(facts["groups"]))
+        if list(found) != sorted(set(found) & set(possible)):
+            raise IntegrityError("A step was closed with spoiled groups that it cannot have.")
 
     def _aggregation(self, found: object, devices: int) -> None:
         """What secure aggregation did fits the plan, the charge and the devices in the sum."""

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from privet.models.combination import Combination
 from privet.models.plan import Plan, StepPlan
 from privet.privacy.accounting.profile import PrivacyProfile
 from privet.privacy.population import PopulationView
@@ -63,6 +64,8 @@ def print_plan(plan: Plan) -> None:
         f"sizes{period}"
     )
     where = "a sum" if facts.groups == 1 else f"the sum of each of {facts.groups} groups"
+    if facts.combination is not Combination.SUM:
+        where += f" (combined by {facts.combination})"
     fewest = min(step.terms.survivors for step in plan.steps)
     sure = "some" if facts.hides_cohort else "at least"
     console.print(f"Assumed: {sure} {fewest:,} devices in {where}, {facts.colluders} colluding")
@@ -91,12 +94,13 @@ def _shown_steps(plan: Plan) -> Iterator[tuple[StepPlan, str]]:
 
 def _steps_table(plan: Plan) -> Table:
     table = _table("step", "numbers", "norm at most", "noise in the sum", "MB a device")
+    least = plan.facts.min_survivors * plan.facts.groups
     for step, name in _shown_steps(plan):
         table.add_row(
             name,
             f"{step.encoding.dimension:,}",
             f"{step.encoding.l2_clip_norm:g}",
-            f"{step.noise_std(plan.facts.min_survivors * plan.facts.groups):.3g}",
+            f"{step.noise_std(least) * plan.facts.noise_growth:.3g}",
             f"{step.upload_bytes / 1e6:.3f}",
         )
     return table

@@ -13,6 +13,7 @@ from typing import Annotated
 import click
 import typer
 
+from privet.models.combination import Combination
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.errors import InputError
 from privet.privacy.secagg.agreed import SIMULATED_CERTIFIER_KEY, ProtocolTerms
@@ -60,6 +61,9 @@ MinSurvivors = Annotated[
 ]
 Groups = Annotated[
     int, typer.Option("--groups", help="Groups that a round is split into, each with a sum.")
+]
+Combine = Annotated[
+    Combination, typer.Option("--combine", help="How the sums of groups become one release.")
 ]
 Colluders = Annotated[
     int, typer.Option("--colluders", help="Devices assumed to reveal their noise shares.")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from privet.models.combination import Combination
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.cohorts import CohortRule
 from privet.privacy.errors import InputError
@@ -42,6 +43,7 @@ def simulate_command(
     min_survivors: o.MinSurvivors = 0,
     colluders: o.Colluders = 1,
     groups: o.Groups = 1,
+    combine: o.Combine = Combination.SUM,
     secure_aggregation: o.Aggregation = o.SecureAggregationKind.SIMULATED,
     drop: o.Drop = 0.0,
     certified: o.Certified = False,
@@ -71,6 +73,7 @@ def simulate_command(
         min_survivors=min_survivors,
         colluders=colluders,
         groups=groups,
+        combination=combine,
         protocol=protocol,
         cohort=CohortRule.parse(cohort),
     )

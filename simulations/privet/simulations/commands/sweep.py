@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from privet.models.combination import Combination
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.errors import InputError
 from privet.simulations.commands import options as o
@@ -30,6 +31,7 @@ def sweep_command(
     delta: o.Delta = None,
     trust: o.TrustOption = Trust.SECURE_AGGREGATION,
     groups: o.Groups = 1,
+    combine: o.Combine = Combination.SUM,
     out: o.Out = None,
     population: o.PopulationOption = None,
     population_budget: o.PopulationBudget = None,
@@ -51,7 +53,9 @@ def sweep_command(
         return prepare(dataset, seed=seed, split=split, validate=validate)
 
     options = Options(
-        target=Target(epsilon=wanted[0], delta=delta, trust=trust, groups=groups),
+        target=Target(
+            epsilon=wanted[0], delta=delta, trust=trust, groups=groups, combination=combine
+        ),
         insecure_seeded_noise=insecure_seeded_noise,
         references=references,
         population=population,
