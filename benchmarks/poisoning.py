@@ -2,7 +2,7 @@
 
 Every run is a whole federation with real noise under secure aggregation (its masks simulated), in
 which some devices send what they like. Promotion keeps within the bound, so no check of a bound
-would help: the devices craft histories that push one unpopular item. Flooding sends one vector of
+would help: the devices craft histories that push one unpopular item. Flooding sends vectors of
 many times the bound, or random words. Prints Recall@20 of the honest devices, the share of them
 that get the item into their 20, and what noticed. There is no bar on quality: these are measurements.
 What must hold is said at the end: no honest run is refused, and random words always are.
@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from privet.client.device import egress_policy
 from privet.models.cohort import Cohort
 from privet.models.combination import Combination
-from privet.models.groups import members
 from privet.models.model import LocalState, Model, SharedState
 from privet.models.plan import Plan, Step
 from privet.models.planning import make_plan
@@ -58,17 +57,19 @@ HOW = {
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """Which devices attack, and how: by crafted histories, or one by a vector beyond its bound.
+    """Which devices attack, and how: by crafted histories, or a few by vectors beyond the bound.
 
     Attributes:
         name: Of the row.
         fraction: Of devices that craft their histories; 0 for none.
-        factor: Norm of one device's vector over the bound; 0 for none, infinite for random words.
+        factor: Norm of a vector over the bound; 0 for none, infinite for random words.
+        floods: Devices that send such a vector, each in another group where there are as many.
     """
 
     name: str
     fraction: float = 0.0
     factor: float = 0.0
+    floods: int = 1
 
 
 ATTACKS = (
@@ -76,6 +77,7 @@ ATTACKS = (
     *(Attack(name=f"promotion, {100 * f:g} %", fraction=f) for f in FRACTIONS),
     *(Attack(name=f"one device, {f:g} x", factor=f) for f in FACTORS),
     Attack(name="one device, random", factor=math.inf),
+    Attack(name="two devices, 1000 x", factor=1000.0, floods=2),
 )
 
 
@@ -119,26 +121,26 @@ class Promoting:
 
 
 class Flooding:
-    """A fleet of which one device sends what no bound allows; nobody can see it under its mask."""
+    """A fleet of which few devices send what no bound allows; nobody sees it under their masks."""
 
-    def __init__(self, inner: Fleet, model: Model, target: int, items: int, factor: float) -> None:
-        """Device 0 sends so many times its bound."""
+    def __init__(self, inner: Fleet, model: Model, target: int, items: int, attack: Attack) -> None:
+        """One device in each of the first groups floods: which group is which says nothing."""
         self.inner, self.model, self.items = inner, model, items
-        self.target, self.factor = target, factor
+        self.target, self.attack = target, attack
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
-        """The inner fleet's sums, with device 0's vector added to the one of its group."""
-        found, plan = self.inner.run(round_, charge), round_.plan
-        everyone = np.arange(plan.facts.devices)
-        groups = members(plan, round_.step.name, round_.attempt, everyone)
-        (mine,) = [i for i, rows in enumerate(groups) if 0 in rows]
-        total = wrap(found.groups[mine].total.astype(np.int64) + self._vector(round_))
-        spoiled = [replace(g, total=total) if i == mine else g for i, g in enumerate(found.groups)]
-        return replace(found, groups=tuple(spoiled))
+        """The inner fleet's sums, with the floods added to those of their groups."""
+        found = self.inner.run(round_, charge)
+        groups = list(found.groups)
+        for flood in range(self.attack.floods):
+            group = groups[flood % len(groups)]
+            total = wrap(group.total.astype(np.int64) + self._vector(round_))
+            groups[flood % len(groups)] = replace(group, total=total)
+        return replace(found, groups=tuple(groups))
 
     def _vector(self, round_: Round) -> NDArray[np.int64]:
         dimension = round_.step.encoding.dimension
-        if math.isinf(self.factor):
+        if math.isinf(self.attack.factor):
             return np.random.default_rng().integers(0, 1 << 32, dimension)
         none = np.zeros(0, np.int64)
         alone = Cohort.from_pairs(none, none, n_users=1, n_items=self.items)
@@ -147,20 +149,20 @@ class Flooding:
         offer, _ = promoting.contribute(round_.step.step, round_.shared, {}, alone, rng)
         vector = np.zeros(dimension)
         vector[offer.indices] = offer.values
-        return np.rint(self.factor * round_.step.encoding.scale * vector).astype(np.int64)
+        return np.rint(self.attack.factor * round_.step.encoding.scale * vector).astype(np.int64)
 
 
 def trained(model: Model, task: Task, plan: Plan, attack: Attack, target: int) -> SharedState:
     """One federation under attack, from its plan to its shared state."""
     count = math.ceil(attack.fraction * len(task.train))
     attackers = np.arange(count)  # numbers say nothing: groups are dealt by a hash
-    acting: Model = Promoting(model, attackers, target) if count else model
+    acting = Promoting(model, attackers, target) if count else model
     randomness = Randomness.secret()
     fleet: Fleet = InProcessFleet(
         acting, task.train, randomness=randomness, gate=Gate(egress_policy(plan))
     )
     if attack.factor:
-        fleet = Flooding(fleet, model, target, len(task.catalogue), attack.factor)
+        fleet = Flooding(fleet, model, target, len(task.catalogue), attack)
     with tempfile.TemporaryDirectory(prefix="privet-bench-") as folder:
         store = RunStore(Path(folder) / "run", create=True)
         try:
@@ -237,14 +239,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="MovieLens 100K, popularity only")
     parser.add_argument("--runs", type=int, default=1, help="runs a cell, whose mean is printed")
     parser.add_argument("--how", nargs="*", default=list(HOW), choices=list(HOW))
+    parser.add_argument("--attacks", nargs="*", default=[a.name for a in ATTACKS])
     chosen = parser.parse_args()
+    attacks = [attack for attack in ATTACKS if attack.name in chosen.attacks]
     source = ("ml-100k",) if chosen.quick else ("ml-1m", "full_ranking.npz")
     task = real_task(*source)
     models: list[Model] = [Popularity()] if chosen.quick else [Popularity(), Spectral()]
     target = unpopular(task)
     figures: dict[str, object] = {}
     rows, passed = [], True
-    for model, how, attack in product(models, chosen.how, ATTACKS):
+    for model, how, attack in product(models, chosen.how, attacks):
         recall, hit, refused = measured(model, task, how, attack, target, chosen.runs)
         borne = HOW[how][1].trimmed(HOW[how][0])
         if attack.name == "nobody":

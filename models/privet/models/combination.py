@@ -62,14 +62,14 @@ def combine(
     Formal Guarantees:
         With k groups trimmed at each end and at most k groups changed to anything finite, each
         coordinate stays between the smallest and the largest of the unchanged groups' means, times
-        the devices. Proof: after k of the smallest are left out, whatever is kept has at least
-        g - k groups at or above it or is one of them; of k + 1 smallest one is unchanged, so no
-        kept value is below all unchanged ones; the same from above. It is no private mechanism:
-        its input is noisy already.
+        the devices. Proof: what is kept is no smaller than the (k + 1)-th smallest value. Of the
+        k + 1 smallest one is unchanged, so that value is no smaller than some unchanged one. The
+        same holds from above, and a mean stays between. This costs no privacy, since the sums were
+        released and charged before.
     """
     trimmed = combination.trimmed(len(sums))
     if trimmed == 0:
-        return np.sum(np.asarray(sums, np.float64), axis=0)
+        return np.asarray(np.sum(sums, axis=0), np.float64)
     means = np.sort([sum_ / n for sum_, n in zip(sums, devices, strict=True)], axis=0)
     kept = means[trimmed : len(sums) - trimmed]
     return np.asarray(kept.mean(axis=0) * sum(devices), np.float64)
@@ -81,7 +81,7 @@ def noise_growth(combination: Combination, groups: int) -> float:
 
     Exact for independent Gaussian noise of one size, in a coordinate where the groups' means do not
     differ otherwise: 1.16 for the median of 3 groups, towards sqrt(pi / 2) = 1.25 for many. Where
-    they differ it is larger, and below ``sqrt(groups / kept)`` whatever they are: the map has a
+    they differ it can be larger, up to ``sqrt(groups / kept)`` whatever they are: the map has a
     gradient of squared norm ``1 / kept``, and Poincare's inequality for Gaussians bounds its
     variance by that (Boucheron, Lugosi, Massart 2013, Theorem 3.20).
 

@@ -372,6 +372,8 @@ REWRITES: dict[str, Callable[[Bodies], None]] = {
     "attempt": set_in(EntryKind.CHARGE, "attempt", 1),
     "terms gone": set_in(EntryKind.CHARGE, "terms", {}),
     "fewer devices": set_in(EntryKind.CLOSE, "devices", 3),
+    "spoiled groups that no sum bears": set_in(EntryKind.CLOSE, "spoiled_groups", [0]),
+    "spoiled groups in words": set_in(EntryKind.CLOSE, "spoiled_groups", ["first"]),
     "another model": set_in(EntryKind.END, "model_hash", "0" * 64),
     "plan of another kind": set_in(EntryKind.PLAN, "plan", {"facts": {}}),
     "plan in words": set_in(EntryKind.PLAN, "plan", "a plan"),
