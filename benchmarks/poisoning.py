@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from common import finish, real_task, table
@@ -156,7 +157,8 @@ def trained(model: Model, task: Task, plan: Plan, attack: Attack, target: int) -
     """One federation under attack, from its plan to its shared state."""
     count = math.ceil(attack.fraction * len(task.train))
     attackers = np.arange(count)  # numbers say nothing: groups are dealt by a hash
-    acting = Promoting(model, attackers, target) if count else model
+    # Its class attributes are the inner model's, which a protocol cannot say of an instance.
+    acting = cast(Model, Promoting(model, attackers, target)) if count else model
     randomness = Randomness.secret()
     fleet: Fleet = InProcessFleet(
         acting, task.train, randomness=randomness, gate=Gate(egress_policy(plan))

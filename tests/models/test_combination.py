@@ -142,8 +142,8 @@ def released_noise(combined: Combination, groups: int) -> tuple[NDArray[np.float
 def accepted(noise: NDArray[np.float64], std: float) -> bool:
     """Whether the sample's variance fits, with a false alarm of about 1e-9."""
     statistic = float((noise**2).sum()) / std**2
-    low, high = stats.chi2.ppf([1e-11, 1 - 1e-11], len(noise)) * [0.98, 1.02]
-    return bool(low < statistic < high)
+    low, high = (float(stats.chi2.ppf(p, len(noise))) for p in (1e-11, 1 - 1e-11))
+    return 0.98 * low < statistic < 1.02 * high
 
 
 @pytest.mark.parametrize("groups", [3, 4, 8])
