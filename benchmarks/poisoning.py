@@ -25,7 +25,6 @@ from privet.models.cohort import Cohort
 from privet.models.combination import Combination
 from privet.models.model import LocalState, Model, SharedState
 from privet.models.plan import Plan, Step
-from privet.models.planning import make_plan
 from privet.models.popularity import Popularity
 from privet.models.spectral import Spectral
 from privet.privacy.accounting.adversaries import Trust
@@ -37,7 +36,7 @@ from privet.privacy.randomness import Randomness
 from privet.server.coordinator import Coordinator
 from privet.server.fleet import Aggregate, ChargeSum, Fleet, Round
 from privet.server.storage import RunStore
-from privet.simulations.federation import Target
+from privet.simulations.federation import Target, plan_for
 from privet.simulations.fleet import InProcessFleet
 from privet.simulations.preparation import Task
 
@@ -207,14 +206,14 @@ def measured(
 ) -> tuple[float, float, int]:
     """Mean Recall@20 and share of lists with the target where not refused; runs refused."""
     groups, combination = HOW[how]
-    facts = Target(
+    privacy = Target(
         epsilon=EPSILON,
         delta=1e-5,
         trust=Trust.SECURE_AGGREGATION,
         groups=groups,
         combination=combination,
-    ).facts(task)
-    plan = make_plan(model, facts, catalogue_hash=task.catalogue.hash)
+    )
+    plan = plan_for(model, task, privacy)
     # The same people are asked in every row: those who attack in none.
     honest = slice(math.ceil(max(FRACTIONS) * len(task.train)), len(task.train))
     found, refused = [], 0
