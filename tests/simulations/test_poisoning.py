@@ -111,7 +111,7 @@ def test_as_many_spoiled_groups_are_borne_as_the_combination_leaves_out(
     flooded(tmp_path / "borne", plan, borne)
     (entry,) = closed(tmp_path / "borne")
     assert entry.get("spoiled_groups", []) == list(range(borne))
-    with pytest.raises(PoisoningError, match=f"where {borne} can be borne; group 0"):
+    with pytest.raises(PoisoningError, match=f"{borne + 1} are spoiled, {borne} can be borne"):
         flooded(tmp_path / "refused", plan, borne + 1)
 
 

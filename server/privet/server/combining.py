@@ -44,10 +44,11 @@ def spoiled_groups(
     borne = plan.facts.combination.trimmed(len(sums))
     if len(found) > borne:
         group, what = next(iter(found.items()))
-        where = "" if len(sums) == 1 else f"Of {len(sums)} groups {len(found)} are spoiled, "
-        where += f"where {borne} can be borne; group {group}: " if where else ""
+        head = "The"
+        if len(sums) > 1:
+            head = f"Of {len(sums)} groups {len(found)} are spoiled, {borne} can be borne. Group {group}: the"
         raise PoisoningError(
-            f"{where}the released sum of step {step.name!r} has {what} no {devices[group]} honest "
+            f"{head} released sum of step {step.name!r} has {what} no {devices[group]} honest "
             "devices can reach, whatever their histories, so at least one device does not keep to "
             "the plan. No model was made from it. The release stays charged. Masks hide which "
             "device it was: find out who enrolled since the last good round, or start a run with "
