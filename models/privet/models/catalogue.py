@@ -11,6 +11,8 @@ from functools import cached_property
 
 from privet.privacy.errors import InputError
 
+_FEATURES = ("titles", "categories", "years", "descriptions", "durations")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
@@ -21,17 +23,22 @@ class Catalogue:
         titles: A title an item, or empty.
         categories: A tuple of category names an item (genres, departments), or empty.
         years: Year of release an item, 0 where unknown, or empty.
+        descriptions: A text an item, possibly empty, or no texts at all.
+        durations: How long an item takes, in whole seconds, 0 where unknown, or empty.
         declared_public: True if the list came from a source of its own; False if it was inferred
             from users' interactions.
 
     Raises:
-        InputError: Empty or repeated identifiers, or a feature of another length.
+        InputError: Empty or repeated identifiers, a feature of another length, or a duration
+            below 0.
     """
 
     item_ids: tuple[str, ...]
     titles: tuple[str, ...] = ()
     categories: tuple[tuple[str, ...], ...] = ()
     years: tuple[int, ...] = ()
+    descriptions: tuple[str, ...] = ()
+    durations: tuple[int, ...] = ()
     declared_public: bool = True
     _index: dict[str, int] = field(init=False, repr=False, compare=False)
 
@@ -45,12 +52,14 @@ class Catalogue:
                 f"Item identifiers must be distinct: found {len(self.item_ids)} items "
                 f"of which {len(index)} are distinct."
             )
-        for name in ("titles", "categories", "years"):
+        for name in _FEATURES:
             found = len(getattr(self, name))
             if found not in (0, len(self.item_ids)):
                 raise InputError(
                     f"Expected {name} for all {len(self.item_ids)} items or none, found {found}."
                 )
+        if min(self.durations, default=0) < 0:
+            raise InputError(f"Expected durations of 0 or more, found {min(self.durations)}.")
         object.__setattr__(self, "_index", index)
 
     def __len__(self) -> int:
@@ -64,6 +73,7 @@ class Catalogue:
     @cached_property
     def hash(self) -> str:
         """SHA-256 over items and features: the catalogue's version."""
-        body = [self.item_ids, self.titles, self.categories, self.years, self.declared_public]
+        features = [getattr(self, name) for name in _FEATURES]
+        body = [self.item_ids, *features, self.declared_public]
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -103,9 +103,10 @@ def read_csv(
 
 
 def read_catalogue(path: Path) -> tuple[Catalogue, tuple[Problem, ...]]:
-    """Read ``item_id,title,categories,year``; all but the first column optional.
+    """Read ``item_id,title,categories,year,description,duration``; all but the first optional.
 
-    Categories are separated by ``|``. A year that is not a whole number counts as unknown.
+    Categories are separated by ``|``. A year, or a duration in seconds, that is not a whole number
+    counts as unknown.
 
     Returns:
         The catalogue, declared public, and the lines that could not be used.
@@ -116,7 +117,7 @@ def read_catalogue(path: Path) -> tuple[Catalogue, tuple[Problem, ...]]:
     table = read_table(path, required=("item_id",), source="catalogue")
     problems = list(table.problems)
     ids = table.column("item_id") or []
-    years = table.column("year")
+    numbers = {name: table.column(name) for name in ("year", "duration")}
     seen: set[str] = set()
     kept = []
     for position, (item, line) in enumerate(zip(ids, table.lines, strict=True)):
@@ -126,15 +127,21 @@ def read_catalogue(path: Path) -> tuple[Catalogue, tuple[Problem, ...]]:
             continue
         seen.add(item)
         kept.append(position)
-        if years is not None and years[position].strip() and not _year(years[position]):
-            reason = "the year is not a whole number and counts as unknown"
-            problems.append(Problem(line=line, reason=reason, source="catalogue"))
-    titles, categories = table.column("title"), table.column("categories")
+        for name, values in numbers.items():
+            if values is not None and values[position].strip() and not _whole(values[position]):
+                reason = f"the {name} is not a whole number and counts as unknown"
+                problems.append(Problem(line=line, reason=reason, source="catalogue"))
+
+    def kept_of(values: list[str] | None) -> tuple[str, ...]:
+        return () if values is None else tuple(values[k] for k in kept)
+
     found = Catalogue(
-        item_ids=tuple(ids[k] for k in kept),
-        titles=() if titles is None else tuple(titles[k] for k in kept),
-        categories=() if categories is None else tuple(_names(categories[k]) for k in kept),
-        years=() if years is None else tuple(_year(years[k]) for k in kept),
+        item_ids=kept_of(ids),
+        titles=kept_of(table.column("title")),
+        categories=tuple(_names(text) for text in kept_of(table.column("categories"))),
+        years=tuple(_whole(text) for text in kept_of(numbers["year"])),
+        descriptions=kept_of(table.column("description")),
+        durations=tuple(_whole(text) for text in kept_of(numbers["duration"])),
     )
     return found, tuple(sorted(problems, key=lambda problem: problem.line))
 
@@ -219,6 +226,6 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name for name in (part.strip() for part in text.split("|")) if name)
 
 
-def _year(text: str) -> int:
+def _whole(text: str) -> int:
     text = text.strip()
     return int(text) if text.isascii() and text.isdecimal() else 0

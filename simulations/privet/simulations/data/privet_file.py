@@ -1,6 +1,6 @@
 """The ``.privet`` file: a whole data set in one npz with a JSON header, and no pickle.
 
-Version 1 holds ``header`` (UTF-8 JSON as bytes) and, for ``cohort`` and for each part of the
+Version 2 holds ``header`` (UTF-8 JSON as bytes) and, for ``cohort`` and for each part of the
 split, ``<part>_{indptr,items,weights,times}``; then ``negatives`` if the split has them. The
 same data set always makes the same bytes.
 """
@@ -21,7 +21,7 @@ from privet.simulations.data.dataset import Dataset, Problem, Split
 from privet.simulations.data.npz import read_npz
 
 FORMAT = "privet-dataset"
-VERSION = 1
+VERSION = 2
 SUFFIX = ".privet"
 _PARTS = ("train", "valid", "test")
 
@@ -96,6 +96,8 @@ def _header(dataset: Dataset) -> dict[str, Any]:
             "titles": catalogue.titles,
             "categories": catalogue.categories,
             "years": catalogue.years,
+            "descriptions": catalogue.descriptions,
+            "durations": catalogue.durations,
             "declared_public": catalogue.declared_public,
         },
         "user_ids": dataset.user_ids,
@@ -130,6 +132,8 @@ def _dataset(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Dataset
         titles=tuple(items["titles"]),
         categories=tuple(tuple(names) for names in items["categories"]),
         years=tuple(items["years"]),
+        descriptions=tuple(items["descriptions"]),
+        durations=tuple(items["durations"]),
         declared_public=items["declared_public"],
     )
     split = None

@@ -1,0 +1,1 @@
+"""Ranking on the device: search, re-ranking, context and explanations. Pure functions, no storage."""
