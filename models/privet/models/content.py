@@ -108,19 +108,19 @@ class TfIdf:
         rows, columns, values = _frequencies(catalogue, hashing)
         found = np.bincount(columns, minlength=hashing.columns)
         idf = (1 + np.log((1 + n) / (1 + found))).astype(np.float32)
-        values = values * idf[columns]
-        norms = np.sqrt(np.bincount(rows, weights=values**2, minlength=n))
-        values = (values / np.where(norms > 0, norms, 1)[rows]).astype(np.float32)
+        weighted = values * idf[columns]
+        norms = np.sqrt(np.bincount(rows, weights=weighted**2, minlength=n))
+        unit = (weighted / np.where(norms > 0, norms, 1)[rows]).astype(np.float32)
         by_column = np.argsort(columns, kind="stable")
         return cls(
             hashing=hashing,
             idf=idf,
             indptr=_starts(np.bincount(rows, minlength=n)),
             columns=columns.astype(np.int32),
-            values=values,
+            values=unit,
             starts=_starts(found),
             postings=rows[by_column].astype(np.int32),
-            posted=values[by_column],
+            posted=unit[by_column],
         )
 
     def __len__(self) -> int:
@@ -147,7 +147,8 @@ class TfIdf:
         columns = np.array([column for column, _, _ in placed], np.int64)
         signed = np.array([sign * np.log1p(count) for _, sign, count in placed], np.float64)
         kinds, where = np.unique(columns, return_inverse=True)
-        weights = np.bincount(where, weights=signed, minlength=len(kinds)) * self.idf[kinds]
+        found = np.bincount(where, weights=signed, minlength=len(kinds))
+        weights = found.astype(np.float64) * self.idf[kinds].astype(np.float64)
         return self._dot(kinds, weights / (float(np.linalg.norm(weights)) or 1.0))
 
     def cosines_with(self, item: int) -> NDArray[np.float32]:
@@ -224,7 +225,7 @@ def _frequencies(
     signed = np.log1p(np.array(values, np.float64)) * places[at, 1]
     keys = np.array(rows, np.int64) * hashing.columns + places[at, 0]
     cells, where = np.unique(keys, return_inverse=True)
-    summed = np.bincount(where, weights=signed, minlength=len(cells))
+    summed = np.bincount(where, weights=signed, minlength=len(cells)).astype(np.float64)
     return cells // hashing.columns, cells % hashing.columns, summed
 
 

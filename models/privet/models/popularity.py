@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from privet.models.cohort import Cohort
 from privet.models.model import LocalState, Release, SharedState
 from privet.models.plan import PublicFacts, Step
+from privet.models.score_parts import ScoreParts
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.contribution import Contribution
 from privet.privacy.randomness import Randomness
@@ -57,6 +58,12 @@ class Popularity:
     def score(self, shared: SharedState, local: LocalState, cohort: Cohort) -> NDArray[np.float64]:
         """The popularity, for every device; shape ``(n, n_items)``."""
         return np.tile(np.asarray(shared["popularity"], np.float64), (len(cohort), 1))
+
+    def parts(
+        self, shared: SharedState, local: LocalState, cohort: Cohort, items: NDArray[np.integer]
+    ) -> ScoreParts:
+        """Popularity and nothing else."""
+        return ScoreParts.without_history(np.asarray(shared["popularity"], np.float64)[items])
 
 
 def popularity_step(items: int, *, budget_share: float) -> Step:

@@ -23,6 +23,7 @@ from privet.models.model import LocalState, Release, SharedState
 from privet.models.plan import PublicFacts, Step
 from privet.models.popularity import Popularity, popularity_step, unit_histories
 from privet.models.ridge import item_map
+from privet.models.score_parts import ScoreParts
 from privet.models.shrinkage import Spikes, noise_edge, spikes_of_co_occurrence
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.contribution import Contribution
@@ -146,14 +147,35 @@ class Spectral:
         if "item_map" not in shared and "vectors" not in shared:
             return plain
         history = cohort.keep_items(_positions(shared, cohort.n_items))
-        if "item_map" in shared:
-            mapped = history.dense() @ shared["item_map"]
-        else:
-            mapped = (history.dense() @ shared["vectors"]) * shared["weights"]
-            mapped = (mapped @ shared["vectors"].T) / shared["leave_out"]
+        mapped = _mapped(shared, history.dense())
         scores = plain - plain.max() - 1 + mapped.min(axis=1, keepdims=True)
         scores[:, head] = mapped
         return np.where(history.sizes[:, None] > 0, scores, plain)
+
+    def parts(
+        self, shared: SharedState, local: LocalState, cohort: Cohort, items: NDArray[np.integer]
+    ) -> ScoreParts:
+        """What each item of the history adds over the head; popularity, set back, of the rest.
+
+        The map is linear in the history, so the parts add up to the score by its definition.
+        """
+        popularity = np.asarray(shared["popularity"], np.float64)
+        head = np.asarray(shared["head"], np.int64)
+        learnt = "item_map" in shared or "vectors" in shared
+        known = cohort.items[np.isin(cohort.items, head)].astype(np.int64)
+        if not learnt or not len(known):
+            return ScoreParts.without_history(popularity[items])
+        positions = _positions(shared, cohort.n_items)
+        rows = np.zeros((len(known), len(head)))
+        rows[np.arange(len(known)), positions[known]] = 1.0
+        mapped = _mapped(shared, rows)
+        within = positions[items] >= 0
+        return ScoreParts(
+            history=known,
+            pulls=np.where(within, mapped[:, positions[items]], 0.0),
+            popularity=np.where(within, 0.0, popularity[items]),
+            offset=np.where(within, 0.0, mapped.sum(axis=0).min() - popularity.max() - 1),
+        )
 
 
 def regulariser(facts: PublicFacts) -> float:
@@ -220,6 +242,14 @@ def _popularity_from_both(shared: SharedState, leading: Spikes) -> SharedState:
         if outside.any():
             popularity[outside] += min(0.0, popularity[head].min() - popularity[outside].max())
     return {**shared, "popularity": popularity}
+
+
+def _mapped(shared: SharedState, histories: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The map of rows over the head."""
+    if "item_map" in shared:
+        return np.asarray(histories @ shared["item_map"])
+    mapped = (histories @ shared["vectors"]) * shared["weights"]
+    return np.asarray((mapped @ shared["vectors"].T) / shared["leave_out"])
 
 
 def _positions(shared: SharedState, n_items: int) -> NDArray[np.int64]:

@@ -25,6 +25,7 @@ from privet.models.cohort import Cohort
 from privet.models.model import LocalState, Release, SharedState
 from privet.models.plan import PublicFacts, Step
 from privet.models.popularity import unit_histories
+from privet.models.score_parts import ScoreParts
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.accounting.series import SeriesRound
 from privet.privacy.contribution import Contribution
@@ -119,3 +120,9 @@ class Trending:
     def score(self, shared: SharedState, local: LocalState, cohort: Cohort) -> NDArray[np.float64]:
         """The weights, for every device; shape ``(n, n_items)``."""
         return np.tile(np.asarray(shared["weights"], np.float64), (len(cohort), 1))
+
+    def parts(
+        self, shared: SharedState, local: LocalState, cohort: Cohort, items: NDArray[np.integer]
+    ) -> ScoreParts:
+        """Popularity of late and nothing else."""
+        return ScoreParts.without_history(np.asarray(shared["weights"], np.float64)[items])

@@ -8,7 +8,7 @@ calibration and S the list so far, the next item is the one with the highest
 where l = 0 is maximal marginal relevance (Carbonell and Goldstein 1998) and d = 0 is calibrated
 recommendation (Steck 2018, https://doi.org/10.1145/3240323.3240372), whose greedy surrogate has the
 same order: the subtracted divergence of the list so far is equal for all candidates. At d = l = 0
-the order is the scores'.
+the order is the scores'. A cosine below 0 counts as 0.
 """
 
 from collections.abc import Mapping
@@ -135,12 +135,12 @@ def rerank(
     """
     if k < 0:
         raise InputError(f"Expected a list of 0 or more items, found k={k}.")
-    if rules.diversity == 0:
-        similar = np.zeros((len(pool), 0))
-    else:
-        similar = categories.similarities(pool) if similarities is None else similarities
-        if similar.shape != (len(pool), len(pool)):
-            raise InputError(f"Expected similarities of {len(pool)} items, found {similar.shape}.")
+    similar = similarities
+    if similar is None:
+        needed = pool if rules.diversity > 0 else pool[:0]
+        similar = categories.similarities(needed)
+    elif similar.shape != (len(pool), len(pool)):
+        raise InputError(f"Expected similarities of {len(pool)} items, found {similar.shape}.")
     target = np.zeros(len(categories.names)) if wanted is None else wanted
     if target.shape != (len(categories.names),):
         raise InputError(f"Expected a share of {len(categories.names)} categories.")
