@@ -93,7 +93,9 @@ def test_each_place_goes_to_the_candidate_that_the_formula_names(
     categories, scores = world(seed, items=20)
     rules = ListRules(diversity=diversity, calibration=calibration)
     wanted = categories.distribution(np.array([0, 1, 2, 3]))
-    placed = made(categories, scores, rules, 6, wanted=wanted)
+    shown = made(categories, scores, rules, 6, wanted=wanted)
+    assert [entry.score for entry in shown] == sorted((e.score for e in shown), reverse=True)
+    placed = tuple(sorted(shown, key=lambda entry: entry.choice))
     pool = candidates(scores, categories, rules, seen=NOBODY).tolist()
     expected = naive(pool, scores, categories, rules, wanted, 6)
     assert items_of(placed).tolist() == [item for item, _ in expected]

@@ -66,7 +66,7 @@ class Explanation:
 
     Attributes:
         item: Position in the catalogue.
-        score: What the list was ordered by when the item was placed.
+        score: What the item was chosen by: the model's score, context, topics and the list's rules.
         terms: Largest first, by size.
     """
 

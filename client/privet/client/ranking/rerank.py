@@ -8,7 +8,10 @@ calibration and S the list so far, the next item is the one with the highest
 where l = 0 is maximal marginal relevance (Carbonell and Goldstein 1998) and d = 0 is calibrated
 recommendation (Steck 2018, https://doi.org/10.1145/3240323.3240372), whose greedy surrogate has the
 same order: the subtracted divergence of the list so far is equal for all candidates. At d = l = 0
-the order is the scores'. A cosine below 0 counts as 0.
+choice is the scores'. A cosine below 0 counts as 0.
+
+What was chosen is shown in the order of its scores: neither how diverse nor how calibrated a list is
+depends on its order, and the best first costs less relevance than the order of choice.
 """
 
 from collections.abc import Mapping
@@ -60,12 +63,14 @@ class Placed:
 
     Attributes:
         item: Position in the catalogue.
+        choice: Which choice it was, from 0.
         score: The model's.
-        delta: What re-ranking added when it was placed, in units of the score. Of all candidates
+        delta: What re-ranking added when it was chosen, in units of the score. Of all candidates
             left it had the highest ``score + delta``.
     """
 
     item: int
+    choice: int
     score: float
     delta: float
 
@@ -117,7 +122,7 @@ def rerank(
     similarities: NDArray[np.floating] | None = None,
     wanted: NDArray[np.float64] | None = None,
 ) -> tuple[Placed, ...]:
-    """Choose a list of ``k`` from the candidates; shorter where caps leave too few.
+    """Choose a list of ``k`` from the candidates, best score first; shorter if caps leave too few.
 
     Args:
         pool: From `candidates`, best first.
@@ -181,11 +186,11 @@ class _Greedy:
             score = float(self.scores[best])
             delta = float(values[best]) * self.span + self.low - score
             plain = self.rules.diversity == 0 and not self._calibrates
-            placed.append(
-                Placed(item=int(self.pool[best]), score=score, delta=0.0 if plain else delta)
-            )
+            delta = 0.0 if plain else delta
+            item, choice = int(self.pool[best]), len(placed)
+            placed.append(Placed(item=item, choice=choice, score=score, delta=delta))
             self._place(best)
-        return tuple(placed)
+        return tuple(sorted(placed, key=lambda entry: (-entry.score, entry.choice)))
 
     @property
     def _calibrates(self) -> bool:
