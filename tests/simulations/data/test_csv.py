@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from privet.models.catalogue import Catalogue
 from privet.privacy.errors import InputError
 from privet.simulations.data.csv import Columns, read_catalogue, read_csv
 from privet.simulations.data.dataset import Dataset
@@ -165,6 +166,23 @@ def test_a_catalogue_beside_the_data_is_public_and_decides_what_is_an_item(tmp_p
     assert found == [("interactions", 5), ("catalogue", 4), ("catalogue", 5)]
     assert _events(dataset) == EXPECTED
     assert dataset.duplicates == 0
+
+
+def test_descriptions_and_durations_are_read_and_are_part_of_the_catalogues_hash(
+    tmp_path: Path,
+) -> None:
+    text = "item_id,description,duration\ni1,A ship,5400\ni2,,soon\n"
+    catalogue, problems = read_catalogue(_write(tmp_path, text))
+    assert catalogue.descriptions == ("A ship", "")
+    assert catalogue.durations == (5400, 0)
+    assert [(problem.line, problem.reason) for problem in problems] == [
+        (3, "the duration is not a whole number and counts as unknown")
+    ]
+    for change in ("A boat,5400", "A ship,5401"):
+        other, _ = read_catalogue(_write(tmp_path, text.replace("A ship,5400", change)))
+        assert other.hash != catalogue.hash
+    with pytest.raises(InputError, match="durations of 0 or more"):
+        Catalogue(item_ids=("i1",), durations=(-1,))
 
 
 def test_a_catalogue_needs_identifiers_alone(tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ from privet.simulations.data.synthetic import SyntheticConfig, synthesize
 def _dataset() -> Dataset:
     dataset = synthesize(SyntheticConfig(users=12, items=30), seed=5).dataset
     weights = np.linspace(0.1, 5, len(dataset.cohort.items))
+    described = replace(dataset.catalogue, descriptions=("", "é") * 15, durations=tuple(range(30)))
     return replace(
         dataset,
+        catalogue=described,
         name='naïve "name"',
         user_ids=("a,b", "ü\u2028", *dataset.user_ids[2:]),
         cohort=replace(dataset.cohort, weights=weights),
