@@ -18,6 +18,7 @@ TRANSPORTS: dict[str, str] = {
     "client/privet/client/embedded/transport.py": "an app's device speaks HTTPS to its server",
     "client/privet/client/flower_app.py": "the ClientApp, which a SuperNode runs",
     "server/privet/server/flower.py": "the server's side of a federation over Flower",
+    "server/privet/server/superlink.py": "starts the SuperLink and speaks to it, on the same machine",
     "simulations/privet/simulations/memory_grid.py": "a Grid in memory, for Flower's messages",
 }
 

@@ -10,7 +10,7 @@ from tests.privacy.secagg.world import cohort, run_until
 from tests.server.world import plan_of
 
 from privet.client.embedded.errors import refusal
-from privet.client.embedded.identity import ServerClock
+from privet.client.embedded.identity import NodeIdentity, ServerClock
 from privet.client.embedded.objects import (
     Request,
     check_announcement,
@@ -19,7 +19,10 @@ from privet.client.embedded.objects import (
     read_request,
 )
 from privet.client.embedded.wire import decode, encode
-from privet.models.model import Array
+from privet.models.federation import Federation
+from privet.models.invitation import EnrolmentRequest, Invitation
+from privet.models.model import Array, state_hash
+from privet.models.model_message import ModelMessage
 from privet.models.requests import TaskMessage
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.canonical import canonical_bytes, parse_canonical
@@ -27,7 +30,10 @@ from privet.privacy.contribution import NeighbouringRelation
 from privet.privacy.errors import InputError
 from privet.privacy.minimization.envelope import MESSAGE_TYPE, RECORD, Envelope
 from privet.privacy.population import Opening, RunRecord
+from privet.privacy.secagg.primitives import SigningKey
 from privet.privacy.secagg.suspended import Suspended
+from privet.server.operation.certificates import make_authority
+from privet.server.operation.settings import Settings, read_settings, write_settings
 
 NODE = 7
 METADATA = {
@@ -47,6 +53,45 @@ def _request() -> tuple[bytes, bytes]:
     listed = {"messages_list": [message], "message_object_trees": [reply.tree]}
     record = next(c for c in reply.contents.values() if c.startswith(b"ConfigRecord"))
     return encode("PullMessagesResponse", listed), record
+
+
+def _joining() -> list[Target]:
+    """Files that people carry between a federation and its devices, and a published model."""
+    plan, key = plan_of(Trust.SECURE_AGGREGATION), SigningKey.from_secret(bytes(32))
+    federation = Federation(run="a-run", server_key=key.public)
+    invitation = Invitation(
+        name="A test", host="localhost", port=443, federation=federation, plan=plan, answers=3,
+        authority=make_authority("a test").certificate.decode(),
+    )  # fmt: skip
+    node = NodeIdentity.generate().public_pem()
+    request = EnrolmentRequest.sign(key, 7, node, federation=federation, plan_hash=plan.hash)
+    shared: dict[str, Array] = {"popularity": np.arange(3.0)}
+    model = ModelMessage(
+        plan=plan, version=1, decision=2, rolled_back=0, state_hash=state_hash(shared),
+        shared=shared,
+    )  # fmt: skip
+
+    def enrolled(data: bytes) -> None:
+        found = EnrolmentRequest.from_bytes(data)
+        found.check(federation=federation, plan_hash=plan.hash)
+
+    return [
+        Target(name="invitation", read=Invitation.from_bytes, seeds=(invitation.to_bytes(),),
+               json=True, slow=True, may_quote=True),
+        Target(name="enrolment request", read=enrolled, seeds=(request.to_bytes(),), json=True),
+        Target(name="published model", read=ModelMessage.parse, seeds=(model.encode(),),
+               may_quote=True),
+        Target(name="settings of a federation", read=_settings, may_quote=True,
+               seeds=(write_settings(Settings()).encode(),)),
+    ]  # fmt: skip
+
+
+def _settings(data: bytes) -> None:
+    try:
+        text = data.decode()
+    except UnicodeError as error:
+        raise InputError("not text") from error
+    read_settings(text)
 
 
 def _announced(data: bytes) -> None:
@@ -114,4 +159,5 @@ def federation_targets() -> list[Target]:
                seeds=(canonical_bytes(opening.to_dict()),)),
         Target(name="run of a population", read=lambda d: RunRecord.from_dict(_object(d)),
                json=True, seeds=(canonical_bytes(opened.to_dict()),)),
+        *_joining(),
     ]  # fmt: skip

@@ -372,9 +372,9 @@ def charge_later(patch: Patch) -> None:
     def remember(self: Coordinator, step: Any, survivors: int) -> None:
         waiting.append((step, survivors))
 
-    def late(self: Coordinator, step: Any, aggregate: Any) -> Any:
+    def late(self: Coordinator, step: Any, aggregate: Any, attempt: int) -> Any:
         charge(self, *waiting.pop())
-        return release(self, step, aggregate)
+        return release(self, step, aggregate, attempt)
 
     patch.setattr(Coordinator, "_charge", remember)
     patch.setattr(Coordinator, "_release", late)

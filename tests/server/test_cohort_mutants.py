@@ -53,7 +53,7 @@ def without_noise_if_empty(patch: Patch) -> None:
     patch.setattr(
         Coordinator,
         "_with_server_noise",
-        lambda self, step, total: honest(self, step, total) if total.any() else total,
+        lambda self, step, total, n: honest(self, step, total, n) if total.any() else total,
     )
 
 

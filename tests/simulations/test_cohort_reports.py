@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from tests.simulations.world import Privet, save_world
 
+from privet.models import known
 from privet.models.trending import Trending
 from privet.privacy.canonical import sha256
 from privet.privacy.errors import IntegrityError
 from privet.privacy.ledger import Entry, EntryKind, next_entry
 from privet.privacy.report.verify import read_report, verify_ledger
 from privet.server.storage import RunStore
-from privet.simulations import simulation
 
 OPTIONS = ("--trust", "central", "--no-references", "--epsilon", 4)
 
@@ -27,7 +27,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def privet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Privet:
     small = lambda: Trending(rounds=4, separation=2, bands=2)
-    monkeypatch.setitem(simulation.MODELS, "trending", small)
+    monkeypatch.setitem(known.MODELS, "trending", small)
     return Privet(capsys)
 
 

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from tests.simulations.world import Privet, small_dataset
 
+from privet.models.known import model_named
 from privet.privacy.report.text import percent_up
 from privet.server.coordinator import Phase
 from privet.server.coordinator import Progress as RoundProgress
@@ -21,7 +22,6 @@ from privet.simulations.comparison import Row
 from privet.simulations.evaluation.intervals import Estimate
 from privet.simulations.federation import Target, plan_for
 from privet.simulations.preparation import prepare
-from privet.simulations.simulation import model_named
 
 ORDER = [
     "popularity",

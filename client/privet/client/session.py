@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from privet.client.device import DeviceTask, compute
 from privet.client.local_states import LocalStates, MemoryLocalStates
+from privet.client.model_store import ModelStore
 from privet.models.cohort import Cohort
 from privet.models.federation import Federation, Stage
 from privet.models.federation_policy import federation_policy, protocol_message
 from privet.models.identified import CHALLENGE_BYTES, Hello, PlainUpload
 from privet.models.model import Model, state_hash
+from privet.models.model_message import ModelMessage
 from privet.models.plan import Plan, StepPlan
 from privet.models.requests import TaskMessage, open_request
 from privet.privacy.accounting.adversaries import Trust
@@ -53,6 +55,7 @@ class Device:
             helped to unmask. On a real device that of a `DeviceStore`; in memory if not given.
         local: Its local state.
         certificate: The certifier's signature over the identity, if the federation has one.
+        models: Keeps the published model; a device without one takes none.
         randomness: Makes the randomness of one answer. Anything but the default is for tests, and
             refused unless the plan says that its noise is seeded.
 
@@ -68,6 +71,7 @@ class Device:
     ledger: EgressLedger = field(default_factory=EgressLedger)
     local: LocalStates = field(default_factory=MemoryLocalStates)
     certificate: bytes = b""
+    models: ModelStore | None = None
     randomness: Callable[[], Randomness] = Randomness.secret
 
     def __post_init__(self) -> None:
@@ -124,6 +128,8 @@ class DeviceSession:
             return self._hello(request)
         if stage is Stage.CONTRIBUTE:
             return self._contribute(request)
+        if stage is Stage.MODEL:
+            return self._keep_model(request)
         if stage is Stage.ADVERTISE:
             return self._advertise(request)
         joined = self._round
@@ -152,6 +158,20 @@ class DeviceSession:
             challenge=challenge,
         )
         return _admit(gate, Stage.HELLO, data)
+
+    def _keep_model(self, request: Envelope) -> AdmittedMessage:
+        """Keep a model that the pinned server signed, of a plan that the user agreed to."""
+        message = ModelMessage.parse(self._open(request))
+        gate = self._gate(message.plan)
+        if self._device.models is None:
+            raise InputError("This device keeps no published models.")
+        models, key = self._device.models, self._device.identity
+
+        def keep() -> bytes:
+            models.keep(message)
+            return message.receipt(key, request.run)
+
+        return self._once(request, gate, Stage.MODEL, keep)
 
     def _contribute(self, request: Envelope) -> AdmittedMessage:
         task, gate, terms = self._task(self._open(request), request.round)

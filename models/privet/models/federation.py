@@ -16,7 +16,8 @@ class Stage(StrEnum):
     """What a server asks of a device, as the envelope's ``stage`` says it.
 
     ``HELLO``: show the identity key. ``CONTRIBUTE``: the vector itself, under trust ``central``
-    and ``local``. The other five are those of secure aggregation, in their order.
+    and ``local``. ``MODEL``: keep a published model. The other five are those of secure
+    aggregation, in their order.
     """
 
     HELLO = "hello"
@@ -26,6 +27,7 @@ class Stage(StrEnum):
     MASK = "mask"
     COSIGN = "cosign"
     UNMASK = "unmask"
+    MODEL = "model"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -120,7 +120,7 @@ def _identity(plan: Plan, masked: bool) -> FieldRule:
     steps = [] if masked else [step.name for step in plan.steps]
     return _rule(
         "identity",
-        {name: (KEY_BYTES,) for name in [Stage.HELLO.value, *steps]},
+        {name: (KEY_BYTES,) for name in [Stage.HELLO.value, *steps, Stage.MODEL.value]},
         purpose="show that one enrolled device answers, and answers once",
         mechanism="public key of a key pair that the device made for this federation",
         retention="until the device leaves the federation",
@@ -220,9 +220,10 @@ def _shares(plan: Plan, federation: Federation) -> FieldRule:
 
 
 def _signature(plan: Plan) -> FieldRule:
+    steps = [Stage.HELLO.value, *(step.name for step in plan.steps), Stage.MODEL.value]
     return _rule(
         "signature",
-        {name: (SIGNATURE_BYTES,) for name in [Stage.HELLO.value, *(s.name for s in plan.steps)]},
+        dict.fromkeys(steps, (SIGNATURE_BYTES,)),
         purpose="show that nobody else sent or changed the message",
         mechanism="a signature over the rest of the message and the round",
         retention="until the round ends",

@@ -1,7 +1,7 @@
 """What a server's requests say, in bytes: the task of a round, and the server's signature.
 
-A request of :data:`~privet.models.federation.Stage` ``HELLO``, ``ADVERTISE`` or ``CONTRIBUTE`` is
-signed by the server's key, which every device pinned when it joined; the roster and what follows
+A request of :data:`~privet.models.federation.Stage` ``HELLO``, ``ADVERTISE``, ``CONTRIBUTE`` or
+``MODEL`` is signed by the server's key, which every device pinned when it joined; the roster and what follows
 from it are signed within the protocol of secure aggregation. Shared state travels as plain
 little-endian arrays behind one canonical JSON header: nothing in it is compressed or executed.
 """

@@ -75,7 +75,7 @@ class Coordinator:
         store: The run's ledger and checkpoint.
         randomness: For the cohorts' draw, and the server's own noise under central trust.
         repeatable: True if repeating an interrupted release gives the very same release, noise
-            included: then it is one release and is charged once.
+            included: then it is one release and is charged once. Never with remote devices.
         budget: Limit on epsilon, the plan's target if not given. Raising it is recorded.
         spending: A budget that other runs spend from too; None if this run is counted alone.
         observer: Called at each phase.
@@ -214,16 +214,24 @@ class Coordinator:
 
         self._check_budget(step)
         reached(Phase.ALLOWED)
-        attempt = 0 if self._repeatable else len(self._open_charges(step))
+        before = len(self._open_charges(step))
+        attempt = 0 if self._repeatable else before
         devices = self._devices(step, attempt)
-        round_ = Round(plan=self._plan, step=step, shared=shared, attempt=attempt, devices=devices)
+        round_ = Round(
+            plan=self._plan,
+            step=step,
+            shared=shared,
+            attempt=attempt,
+            devices=devices,
+            repeats=self._repeatable and before > 0,
+        )
         aggregate = self._fleet.run(round_, charge)
         reached(Phase.SUMMED)
         if not self._open_charges(step):
             raise PrivacyError(f"The fleet learnt the sum of step {step.name!r} uncharged.")
         if not _as_charged(self._plan, aggregate, counted):
             raise PrivacyError(f"The fleet learnt other sums of {step.name!r} than were charged.")
-        release, spoiled = self._release(step, aggregate)
+        release, spoiled = self._release(step, aggregate, attempt)
         shared = self._model.update(step.step, shared, release, self._plan.facts)
         reached(Phase.UPDATED)
         self._store.close_release(
@@ -295,6 +303,11 @@ class Coordinator:
             )
         before = self._open_charges(step)
         if before and self._repeatable:
+            if before[-1].terms.survivors != survivors:  # equal noise would show the difference
+                raise PrivacyError(
+                    f"Step {step.name!r} was charged for another number of devices than are left "
+                    "now: this is not the same release. The sum was not learnt."
+                )
             return
         charge = Charge(
             step=step.name, attempt=len(before), terms=step.terms.with_survivors(survivors)
@@ -303,12 +316,14 @@ class Coordinator:
             self._spending.charge(charge, repeatable=self._repeatable)
         self._store.append(EntryKind.CHARGE, charge.to_dict())
 
-    def _release(self, step: StepPlan, aggregate: Aggregate) -> tuple[Release, tuple[int, ...]]:
+    def _release(
+        self, step: StepPlan, aggregate: Aggregate, attempt: int
+    ) -> tuple[Release, tuple[int, ...]]:
         """The release, server's noise included, and which groups of it are spoiled but borne."""
         series = step.terms.series
         if series is not None and step.terms.noise_multiplier > 0:
-            return self._release_of_series(step, series, aggregate), ()
-        sums = [self._with_server_noise(step, group.total) for group in aggregate.groups]
+            return self._release_of_series(step, series, aggregate, attempt), ()
+        sums = [self._with_server_noise(step, group.total, attempt) for group in aggregate.groups]
         devices = [group.survivors for group in aggregate.groups]
         if step.terms.hides_cohort:
             spoiled = spoiled_groups(self._plan, step, sums, [self._plan.facts.devices])
@@ -318,10 +333,10 @@ class Coordinator:
         return combined_release(self._plan, step, sums, devices), spoiled
 
     def _release_of_series(
-        self, step: StepPlan, series: SeriesRound, aggregate: Aggregate
+        self, step: StepPlan, series: SeriesRound, aggregate: Aggregate, attempt: int
     ) -> Release:
         devices = _published(step, aggregate)
-        stream = self._randomness.stream("server", step.name)
+        stream = self._randomness.stream("server", step.name, attempt)
         integers = release_round(self._store.directory, step, series, aggregate.total, stream)
         return Release(
             step=step.step,
@@ -330,14 +345,16 @@ class Coordinator:
             devices=devices,
         )
 
-    def _with_server_noise(self, step: StepPlan, total: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    def _with_server_noise(
+        self, step: StepPlan, total: NDArray[np.uint32], attempt: int
+    ) -> NDArray[np.uint32]:
         terms = step.terms
         if terms.trust is not Trust.CENTRAL or terms.noise_multiplier == 0:
             return total
         noise = sample_rounded_gaussian(
             terms.noise_multiplier * terms.l2_bound,
             len(total),
-            self._randomness.stream("server", step.name),
+            self._randomness.stream("server", step.name, attempt),
         )
         return wrap(total.astype(np.int64) + noise)
 

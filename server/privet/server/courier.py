@@ -52,6 +52,7 @@ class Deadlines:
         mask: See `Stage`.
         cosign: See `Stage`.
         unmask: See `Stage`.
+        model: See `Stage`.
 
     Raises:
         InputError: Not above 0.
@@ -65,6 +66,7 @@ class Deadlines:
     mask: float = 600.0
     cosign: float = 60.0
     unmask: float = 60.0
+    model: float = 600.0
 
     def __post_init__(self) -> None:
         """Check every deadline."""

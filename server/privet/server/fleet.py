@@ -31,6 +31,8 @@ class Round:
             a repeat is the very same release.
         devices: Numbers of the devices that take part, sorted; None for all there are. The fleet
             tells nobody else where the plan keeps the cohort secret.
+        repeats: Whether it is to be the very same release as one that was charged before: the same
+            devices, vectors and noise. A fleet that cannot see to that refuses.
     """
 
     plan: Plan
@@ -38,6 +40,7 @@ class Round:
     shared: SharedState
     attempt: int = 0
     devices: NDArray[np.int64] | None = None
+    repeats: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -84,11 +84,15 @@ class Rollout:
         stable: Version that every device gets that is not chosen for the candidate; None if none.
         candidate: Version that is being rolled out, or None.
         permille: Share of devices, in thousandths, that get the candidate.
+        decision: Position, in the record, of the last rollout or rollback; 0 if there was none.
+        rolled_back: Position of the last rollback; 0 if there was none.
     """
 
     stable: int | None = None
     candidate: int | None = None
     permille: int = 0
+    decision: int = 0
+    rolled_back: int = 0
 
 
 class Registry:
@@ -134,14 +138,28 @@ class Registry:
         for entry in self.entries:
             if entry.kind is EntryKind.ROLLOUT:
                 version, share = int(entry.body["version"]), int(entry.body["permille"])
-                found = (
-                    Rollout(stable=version)
-                    if share == EVERYONE
-                    else Rollout(stable=found.stable, candidate=version, permille=share)
+                found = Rollout(
+                    stable=version if share == EVERYONE else found.stable,
+                    candidate=None if share == EVERYONE else version,
+                    permille=0 if share == EVERYONE else share,
+                    decision=entry.seq,
+                    rolled_back=found.rolled_back,
                 )
             elif entry.kind is EntryKind.ROLLBACK:
-                found = Rollout(stable=entry.body["version"])
+                version = entry.body["version"]
+                found = Rollout(stable=version, decision=entry.seq, rolled_back=entry.seq)
         return found
+
+    @property
+    def tried(self) -> frozenset[int]:
+        """Versions that were rolled out to anyone, ever."""
+        return frozenset(
+            int(e.body["version"]) for e in self.entries if e.kind is EntryKind.ROLLOUT
+        )
+
+    def refresh(self) -> None:
+        """Read what other processes recorded."""
+        self._file.refresh()
 
     def publish(self, shared: SharedState, origin: Origin) -> ModelVersion:
         """Add a model; nobody gets it until it is rolled out.
@@ -193,9 +211,8 @@ class Registry:
         with self._file.transaction():
             self._file.refresh()
             target = self._before() if version is None else version
-            tried = {e.body["version"] for e in self.entries if e.kind is EntryKind.ROLLOUT}
             first = version is None and self.rollout.candidate is not None
-            if target not in tried and not (target is None and first):
+            if target not in self.tried and not (target is None and first):
                 raise InputError(
                     "There is no earlier model to go back to: `privet server models` lists those "
                     "that were rolled out."

@@ -66,7 +66,18 @@ class RemoteFleet:
         """Of the last round."""
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
-        """Run a round; see `Fleet`."""
+        """Run a round; see `Fleet`.
+
+        Raises:
+            PrivacyError: It is to repeat a release: who answers and with what noise is for the
+                devices to say, so another sum would get the noise of the first. Or too few devices
+                are left.
+        """
+        if round_.repeats:
+            raise PrivacyError(
+                "Remote devices never give the very same release again: it must be charged as a "
+                "new one, with fresh noise. Nothing was asked of them."
+            )
         self.attendance = Attendance()
         plan, step = round_.plan, round_.step
         if step.terms.hides_cohort:

@@ -11,7 +11,17 @@ import click
 import typer
 
 from privet.privacy.errors import InputError, PrivetError
-from privet.simulations.commands import budget, data, demo, doctor, simulate, sweep, verify
+from privet.simulations.commands import (
+    budget,
+    client,
+    data,
+    demo,
+    doctor,
+    server,
+    simulate,
+    sweep,
+    verify,
+)
 
 app = typer.Typer(
     name="privet",
@@ -27,6 +37,8 @@ app.command("simulate")(simulate.simulate_command)
 app.command("sweep")(sweep.sweep_command)
 app.command("verify")(verify.verify_command)
 app.command("budget")(budget.budget_command)
+app.add_typer(server.app, name="server")
+app.add_typer(client.app, name="client")
 
 INTERRUPTED = 130
 BROKEN = 1

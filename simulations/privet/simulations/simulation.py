@@ -5,7 +5,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +13,6 @@ from typing import Any, ClassVar
 
 from privet.models.model import Model
 from privet.models.plan import Plan
-from privet.models.popularity import Popularity
-from privet.models.spectral import Spectral
-from privet.models.trending import Trending
 from privet.privacy.errors import InputError, PrivetError
 from privet.privacy.population import PopulationView
 from privet.privacy.report.assemble import adversary_rows
@@ -36,11 +33,6 @@ from privet.simulations.preparation import Task
 from privet.simulations.protocol_fleet import random_drops
 from privet.simulations.reporting import build_report, write_report
 
-MODELS: Mapping[str, Callable[[], Model]] = {
-    "popularity": Popularity,
-    "spectral": Spectral,
-    "trending": Trending,
-}
 RESULT = "result.json"
 
 
@@ -86,17 +78,6 @@ def population_json(view: PopulationView | None) -> dict[str, Any] | None:
 def finite(value: float) -> float | None:
     """An epsilon as JSON has it: null for infinity."""
     return value if math.isfinite(value) else None
-
-
-def model_named(name: str) -> Model:
-    """A model with its default hyper-parameters.
-
-    Raises:
-        InputError: No such model.
-    """
-    if name not in MODELS:
-        raise InputError(f"Unknown model {name!r}; known: {', '.join(sorted(MODELS))}.")
-    return MODELS[name]()
 
 
 @dataclass(frozen=True, kw_only=True)

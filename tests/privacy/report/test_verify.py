@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.simulations.world import small_dataset
 
+from privet.models.known import model_named
 from privet.privacy.accounting import accountants, profile
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.accounting.events import GaussianEvent
@@ -25,7 +26,6 @@ from privet.simulations.comparison import federated_row
 from privet.simulations.federation import Target, federate, plan_for
 from privet.simulations.preparation import prepare
 from privet.simulations.reporting import build_report
-from privet.simulations.simulation import model_named
 
 Body = dict[str, Any]
 Bodies = list[tuple[EntryKind, Body]]

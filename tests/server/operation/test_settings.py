@@ -20,7 +20,7 @@ from privet.server.operation.settings import (
 
 def test_what_is_written_is_read_back() -> None:
     changed = Settings(
-        federation=Federation(name='a "name" with ünïcode', min_devices=7),
+        federation=Federation(name='a "name" with ünïcode', devices=7),
         privacy=Privacy(epsilon=0.5, trust="central"),
         network=Network(names=("example.org", "10.0.0.1"), port=1),
     )

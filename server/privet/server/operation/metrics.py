@@ -39,6 +39,8 @@ class Metrics:
         self._releases = counter("privet_releases", "Closed releases.")
         self._aborted = counter("privet_rounds_aborted", "Rounds without a sum.")
         self._refused = counter("privet_releases_refused", "Stopped by a budget.")
+        self._answers = counter("privet_answers", "Of use, by stage.", ["stage"])
+        self._refusals = counter("privet_answers_refused", "Not of use, by stage.", ["stage"])
         self._phase = gauge("privet_phase_time_seconds", "Time of a phase.", ["phase"])
 
     def observe(self, progress: Progress) -> None:
@@ -53,6 +55,12 @@ class Metrics:
         """A sum of this many devices was learnt."""
         if self._trust is not Trust.CENTRAL:
             self._devices.set(devices)
+
+    def stage(self, stage: str, *, answered: int, refused: int) -> None:
+        """A stage had so many answers; not to be told under central trust."""
+        if self._trust is not Trust.CENTRAL:
+            self._answers.labels(stage=stage).inc(answered)
+            self._refusals.labels(stage=stage).inc(refused)
 
     def aborted(self) -> None:
         """A round ended without a sum."""

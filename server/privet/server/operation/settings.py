@@ -47,9 +47,9 @@ class Federation:
         _text,
         "a file's name",
     )
-    min_devices: int = _setting(
+    devices: int = _setting(
         100,
-        "A run starts when this many devices have enrolled, and plans for all that have.",
+        "The plan is made for this many devices: a round waits for them and takes no more.",
         *_count(2, 1_000_000),
     )
 
@@ -68,6 +68,11 @@ class Privacy:
         4.0, "What all runs on these users may spend together. Reached, no run starts.",
         *_real(0, 1000),
     )  # fmt: skip
+    answers: int = _setting(
+        3,
+        "How often a device may be asked for each sum, in repeats and later runs. Devices count.",
+        *_count(1, 100),
+    )
     trust: str = _setting(
         "secure-aggregation",
         "secure-aggregation: the server sees sums only. central: it is trusted with uploads.",
@@ -96,6 +101,10 @@ class Network:
 
     host: str = _setting("127.0.0.1", "Address to listen on, behind the proxy.", _text, "a host")
     port: int = _setting(9092, "Port to listen on.", *_count(1, 65535))
+    public_port: int = _setting(
+        443, "Port that devices connect to: the proxy's, on the first of the names.",
+        *_count(1, 65535),
+    )  # fmt: skip
     names: tuple[str, ...] = _setting(
         ("localhost", "127.0.0.1"),
         "Names and addresses in the certificate: what devices connect to.",
@@ -114,8 +123,13 @@ class Rounds:
     stage_seconds: float = _setting(
         60.0, "For answers to each of a round's messages.", *_real(0, 86_400)
     )
+    gather_seconds: float = _setting(
+        3600.0,
+        "How long to wait for all devices before a round; it goes on with as many as suffice.",
+        *_real(0, 604_800),
+    )
     attempts: int = _setting(
-        3, "How often a round that was aborted is tried in one go.", *_count(1, 100)
+        3, "How often a round that was aborted before it cost anything is tried.", *_count(1, 100)
     )
     rollout_permille: int = _setting(
         100, "Devices in thousandths that get a new model first.", *_count(1, 1000)

@@ -22,10 +22,14 @@ def budget_command(
     """What all runs on a population spent together, per adversary, and what is left."""
     ledger = Population(population)
     try:
-        view = ledger.view
+        show_population(ledger.view, as_json=json)
     finally:
         ledger.close()
-    if json:
+
+
+def show_population(view: PopulationView, *, as_json: bool) -> None:
+    """What a population spent, for people or as JSON."""
+    if as_json:
         print_json(_summary(view))
         return
     print_population(view)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from privet.models.known import model_named
 from privet.models.model import Model
 from privet.privacy.errors import InputError
 from privet.server.storage import DATABASE
@@ -27,7 +28,6 @@ from privet.simulations.simulation import (
     Options,
     Result,
     Watcher,
-    model_named,
     resumable,
     simulate,
 )

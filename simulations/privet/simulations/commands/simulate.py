@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from privet.models.combination import Combination
+from privet.models.known import model_named
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.cohorts import CohortRule
 from privet.privacy.errors import InputError
@@ -19,7 +20,7 @@ from privet.simulations.commands.console import (
 )
 from privet.simulations.federation import Target
 from privet.simulations.preparation import prepare
-from privet.simulations.simulation import Options, model_named, resumable, simulate
+from privet.simulations.simulation import Options, resumable, simulate
 
 
 def simulate_command(

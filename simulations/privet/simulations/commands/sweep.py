@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from privet.models.combination import Combination
+from privet.models.known import model_named
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.errors import InputError
 from privet.simulations.commands import options as o
@@ -19,7 +20,7 @@ from privet.simulations.commands.console import (
 )
 from privet.simulations.federation import Target
 from privet.simulations.preparation import Task, prepare
-from privet.simulations.simulation import Options, model_named, resumable
+from privet.simulations.simulation import Options, resumable
 from privet.simulations.sweep import curve_note, sweep, write_sweep
 
 

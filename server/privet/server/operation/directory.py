@@ -1,0 +1,323 @@
+"""A federation's directory: settings, keys, certificates, ledgers and devices, its owner's only.
+
+``privet server init`` makes it; every other command of the server reads it. What is in it::
+
+    privet.toml        settings, with an explanation of each
+    signing.key        with which requests, rosters and models are signed
+    tls/               the authority and the server's certificate, each with its key
+    invitation.json    constants and plan, once the plan is fixed: what devices join with
+    population.db      what all runs on these users spent
+    registry.db        versions of the model
+    devices.db         who may take part
+    runs/1, 2, ...     each with its run.db
+    superlink/         the SuperLink's database and log
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from privet.models.catalogue import Catalogue
+from privet.models.federation import Federation
+from privet.models.invitation import EnrolmentRequest, Invitation
+from privet.models.known import model_named
+from privet.models.plan import Plan, PublicFacts
+from privet.models.planning import make_plan
+from privet.privacy.accounting.adversaries import Trust
+from privet.privacy.errors import InputError, IntegrityError
+from privet.privacy.secagg.agreed import ProtocolTerms
+from privet.privacy.secagg.primitives import SigningKey
+from privet.server.operation.certificates import make_authority, make_server_certificate
+from privet.server.operation.devices import Devices
+from privet.server.operation.files import sync_folder, write_new
+from privet.server.operation.settings import Settings, read_settings, write_settings
+from privet.server.population import POPULATION, Population
+from privet.server.registry import Registry
+from privet.server.superlink import SuperLinkFiles
+
+SETTINGS, SIGNING_KEY, INVITATION = "privet.toml", "signing.key", "invitation.json"
+_KEY_BYTES = 32
+
+
+class Directory:
+    """A federation's directory.
+
+    Args:
+        path: Of the directory.
+
+    Raises:
+        InputError: None there, or others than its owner may use it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open what is there."""
+        self.path = path.absolute()
+        if not (self.path / SETTINGS).is_file():
+            raise InputError(f"No federation in {path}: `privet server init {path}` makes one.")
+        if os.name == "posix" and self.path.stat().st_mode & 0o077:
+            raise InputError(f"Others than its owner may use {path}. Run: chmod 700 {path}")
+
+    @classmethod
+    def make(cls, path: Path, settings: Settings) -> "Directory":
+        """Make a new directory with keys, certificates and empty ledgers.
+
+        It is there whole or not at all.
+
+        Raises:
+            InputError: Something is there already, or a setting cannot be used.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(
+                f"{path} is not empty; nothing is overwritten. Give another directory."
+            )
+        target = path.absolute()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".privet-") as scratch:
+            new = Path(scratch) / "new"
+            for folder in (new, new / "tls", new / "runs", new / "superlink"):
+                folder.mkdir(mode=0o700)
+            _fill(new, settings)
+            try:
+                new.rename(target)
+            except OSError as error:
+                raise InputError(f"{path} was made by somebody else meanwhile.") from error
+        sync_folder(target.parent)
+        return cls(path)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What ``privet.toml`` says."""
+        return read_settings((self.path / SETTINGS).read_text())
+
+    @cached_property
+    def key(self) -> SigningKey:
+        """The server's signing key.
+
+        Raises:
+            IntegrityError: It is damaged, missing or not the one that devices pinned.
+        """
+        try:
+            secret = (self.path / SIGNING_KEY).read_bytes()
+        except OSError:
+            secret = b""
+        if len(secret) != _KEY_BYTES:
+            raise IntegrityError(f"{self.path / SIGNING_KEY} is missing or damaged.")
+        return SigningKey.from_secret(secret)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the plan is fixed, so that devices can join."""
+        return (self.path / INVITATION).is_file()
+
+    @cached_property
+    def invitation(self) -> Invitation:
+        """What devices join with.
+
+        Raises:
+            InputError: The plan is not fixed yet, or the settings are not those of the plan.
+            IntegrityError: The server's key is not the one in it, or it is damaged.
+        """
+        if not self.fixed:
+            raise InputError(
+                f"The plan is not fixed yet: `privet server invite {self.path} --catalogue FILE` "
+                "does so."
+            )
+        found = Invitation.from_bytes((self.path / INVITATION).read_bytes())
+        if found.federation.server_key != self.key.public:
+            raise IntegrityError("The server's signing key is not the one that devices pinned.")
+        if _promised(found) != _wanted(self.settings):
+            raise InputError(
+                f"{SETTINGS} was changed in what devices agreed to: [privacy] but its budget, "
+                "`model` or `devices`. Undo that, or make a new federation with the same "
+                "population's budget in mind."
+            )
+        return found
+
+    def invite(self, catalogue: Catalogue) -> Invitation:
+        """Fix the plan, begin the population's ledger, and write the invitation.
+
+        Raises:
+            InputError: The plan is fixed already.
+            PrivacyError: The settings cannot be kept with this model and so few devices.
+        """
+        if self.fixed:
+            raise InputError("The plan is fixed already, and devices agreed to it.")
+        settings = self.settings
+        plan = _plan(settings, catalogue)
+        run = f"{_slug(settings.federation.name)}-{secrets.token_hex(8)}"
+        invitation = Invitation(
+            name=settings.federation.name,
+            host=settings.network.names[0],
+            port=settings.network.public_port,
+            authority=(self.path / "tls" / "authority.pem").read_text(),
+            federation=Federation(
+                run=run,
+                server_key=self.key.public,
+                corrupt_permille=settings.privacy.corrupt_permille,
+                drop_permille=settings.privacy.drop_permille,
+            ),
+            plan=plan,
+            answers=settings.privacy.answers,
+        )
+        _ = invitation.policy  # no graph may fit: better now than on every device
+        population = Population.create(
+            self.path,
+            delta=settings.privacy.delta,
+            relation=plan.facts.trust.relation,
+            budget=settings.privacy.budget,
+        )
+        try:
+            if population.view.runs:
+                raise IntegrityError(
+                    f"{self.path / POPULATION} has runs, and {INVITATION} is gone: bring it back."
+                )
+            population.require([plan])
+        finally:
+            population.close()
+        write_new(self.path / INVITATION, invitation.to_bytes())
+        return invitation
+
+    def enrol(self, requests: Sequence[EnrolmentRequest]) -> tuple[int, int]:
+        """Enrol devices, all or none; how many are new, and how many there are now.
+
+        Raises:
+            InputError: A request is for another federation or plan, or has another device's keys.
+            IntegrityError: A request is not signed by its identity.
+        """
+        own = self.invitation
+        devices = self.devices()
+        try:
+            new = devices.enrol(requests, federation=own.federation, plan_hash=own.plan.hash)
+            return new, len(devices.all)
+        finally:
+            devices.close()
+
+    def population(self) -> Population:
+        """The population's ledger, open."""
+        _ = self.invitation
+        return Population(self.path)
+
+    def registry(self) -> Registry:
+        """The registry, open."""
+        return Registry(self.path / "registry.db")
+
+    def devices(self) -> Devices:
+        """The list of devices, open."""
+        return Devices(self.path / "devices.db")
+
+    @property
+    def superlink(self) -> SuperLinkFiles:
+        """What a SuperLink needs."""
+        tls = self.path / "tls"
+        return SuperLinkFiles(
+            folder=self.path / "superlink",
+            authority=tls / "authority.pem",
+            certificate=tls / "server.pem",
+            key=tls / "server.key",
+        )
+
+    @property
+    def runs(self) -> list[Path]:
+        """Folders of runs, in their order."""
+        found = [p for p in (self.path / "runs").iterdir() if re.fullmatch("[1-9][0-9]*", p.name)]
+        return sorted(found, key=lambda path: int(path.name))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only server on this directory.
+
+        Raises:
+            InputError: Another one is.
+        """
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise InputError(f"A server runs on {self.path} already.") from error
+            yield
+        finally:
+            os.close(descriptor)
+
+    @property
+    def served(self) -> bool:
+        """Whether a server runs on it now."""
+        try:
+            with self.locked():
+                return False
+        except InputError:
+            return True
+
+
+def _fill(folder: Path, settings: Settings) -> None:
+    authority = make_authority(f"Privet: {settings.federation.name}")
+    server = make_server_certificate(authority, settings.network.names)
+    files = {
+        SETTINGS: write_settings(settings).encode(),
+        SIGNING_KEY: secrets.token_bytes(_KEY_BYTES),
+        "tls/authority.pem": authority.certificate,
+        "tls/authority.key": authority.key,
+        "tls/server.pem": server.certificate,
+        "tls/server.key": server.key,
+    }
+    for name, data in files.items():
+        write_new(folder / name, data)
+    Registry(folder / "registry.db", create=True).close()
+    Devices(folder / "devices.db", create=True).close()
+
+
+def _plan(settings: Settings, catalogue: Catalogue) -> Plan:
+    privacy, devices = settings.privacy, settings.federation.devices
+    facts = PublicFacts(
+        devices=devices,
+        items=len(catalogue),
+        epsilon=privacy.epsilon,
+        delta=privacy.delta,
+        trust=Trust(privacy.trust),
+        min_survivors=_fewest(settings),
+        colluders=privacy.colluders,
+    )
+    model = model_named(settings.federation.model)
+    protocol = None
+    if facts.trust is Trust.SECURE_AGGREGATION:
+        protocol = ProtocolTerms(
+            corrupt_permille=privacy.corrupt_permille,
+            drop_permille=privacy.drop_permille,
+            max_participations=privacy.answers,
+        )
+    plan = make_plan(model, facts, catalogue_hash=catalogue.hash, protocol=protocol)
+    if any(step.terms.series is not None for step in plan.steps):
+        raise InputError(
+            f"The model {model.name} takes devices in turns, by numbers that they are dealt. "
+            "Enrolled devices have numbers of their own: choose popularity or spectral."
+        )
+    return plan
+
+
+def _fewest(settings: Settings) -> int:
+    return -(-settings.federation.devices * settings.privacy.min_survivors_permille // 1000)
+
+
+def _wanted(settings: Settings) -> tuple[object, ...]:
+    own = settings.privacy
+    constants = (own.epsilon, own.delta, own.trust, own.colluders, _fewest(settings))
+    federation = (settings.federation.model, settings.federation.devices, own.answers)
+    return (*constants, *federation, own.corrupt_permille, own.drop_permille)
+
+
+def _promised(invitation: Invitation) -> tuple[object, ...]:
+    facts, own = invitation.plan.facts, invitation.federation
+    constants = (facts.epsilon, facts.delta, facts.trust.value, facts.colluders)
+    federation = (invitation.plan.model, facts.devices, invitation.answers)
+    promised = (*constants, facts.min_survivors, *federation)
+    return (*promised, own.corrupt_permille, own.drop_permille)
+
+
+def _slug(name: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "federation"

@@ -1,0 +1,363 @@
+"""``privet server up``: a SuperLink, the run that is to be done, and models to whom they are due."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+
+from privet.models.invitation import Invitation
+from privet.models.model import state_hash
+from privet.models.model_message import ModelMessage
+from privet.privacy.accounting.adversaries import Trust
+from privet.privacy.errors import BudgetError, InputError, IntegrityError, PrivacyError
+from privet.server.coordinator import Phase, Progress
+from privet.server.courier import Attendance, Courier, Deadlines
+from privet.server.delivery import Delivery
+from privet.server.operation.devices import Devices
+from privet.server.operation.directory import Directory
+from privet.server.operation.logs import EventLog, LogEvent
+from privet.server.operation.metrics import Metrics
+from privet.server.operation.training import Training
+from privet.server.population import Population
+from privet.server.registry import ModelVersion, Registry
+from privet.server.remote_fleet import RemoteFleet
+from privet.server.superlink import SuperLink
+
+_POLL = 1.0
+_MODELS_POLL = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Witness:
+    """What was written down elsewhere about the population's ledger: its length and its head."""
+
+    length: int
+    head: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Witness":
+        """Read ``LENGTH:HEAD``.
+
+        Raises:
+            InputError: Not that.
+        """
+        length, _, head = text.partition(":")
+        if not (length.isascii() and length.isdigit() and 0 < len(length) < 16 and len(head) == 64):
+            raise InputError("Expected LENGTH:HEAD, as `privet server status` prints them.")
+        return cls(length=int(length), head=head)
+
+    def check(self, population: Population) -> None:
+        """Refuse a ledger that does not go on from it.
+
+        Raises:
+            IntegrityError: It is an older copy, or another one.
+        """
+        entries = population.view.entries
+        if not 0 < self.length <= len(entries) or entries[self.length - 1].hash != self.head:
+            raise IntegrityError(
+                "The population's ledger does not go on from the length and head that were written "
+                "down: it is an older copy, and has forgotten what was spent. Bring the newest back."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        version: The model of the last run.
+        trained: Whether a run was finished now.
+        delivered: Devices that keep the model that they are to have.
+        waiting: Devices that do not, yet.
+    """
+
+    version: ModelVersion
+    trained: bool
+    delivered: int
+    waiting: int
+
+
+class Service:
+    """A server on a directory.
+
+    Args:
+        directory: The federation's; locked by the caller.
+        log: For events.
+        again: Whether another run is to begin if the last one is finished.
+        budget: Limit on the run's epsilon, the recorded one or the plan's if not given. The
+            population's budget is a limit whatever this is.
+        witness: About the population's ledger, if anything was written down elsewhere.
+
+    Formal Guarantees:
+        Nothing is asked of a device for a run that does not fit the population's budget. Charges
+        are durable before sums are learnt (`Coordinator`), under this process or the next.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        log: EventLog,
+        *,
+        again: bool = False,
+        budget: float | None = None,
+        witness: Witness | None = None,
+    ) -> None:
+        """Open nothing yet."""
+        self._directory, self._log, self._again = directory, log, again
+        self._budget, self._witness = budget, witness
+        self._settings = directory.settings
+        self._invitation: Invitation = directory.invitation
+        self._metrics = Metrics(self._invitation.plan.facts.trust)
+
+    def run(self, *, once: bool, until: Callable[[], bool] = lambda: False) -> Outcome:
+        """Serve.
+
+        Args:
+            once: End when the run is finished and models are delivered, as far as devices are
+                there; otherwise when ``until`` says so.
+            until: Asked between deliveries.
+
+        Raises:
+            BudgetError: A release does not fit.
+            PrivacyError: A round ended without a sum, as often as it was tried.
+            IntegrityError: A ledger is damaged or an older copy.
+            TransportError: The SuperLink cannot be started or does not answer.
+        """
+        with self._opened() as (population, registry, devices), self._metrics_served():
+            try:
+                return self._serve(population, registry, devices, once, until)
+            except BudgetError:
+                self._metrics.refused()
+                self._log.write(LogEvent.REFUSED)
+                raise
+            finally:
+                self._log.write(LogEvent.STOPPED)
+
+    def _serve(
+        self,
+        population: Population,
+        registry: Registry,
+        devices: Devices,
+        once: bool,
+        until: Callable[[], bool],
+    ) -> Outcome:
+        if self._witness is not None:
+            self._witness.check(population)
+        population.set_budget(self._settings.privacy.budget)
+        self._count(population)
+        plan = self._invitation.plan
+        training = Training(plan, self._directory.path / "runs", population, again=self._again)
+        network = self._settings.network
+        link = SuperLink(self._directory.superlink, host=network.host, port=network.port)
+        trained = training.wanted
+        with link.running():
+            self._log.write(LogEvent.STARTED, plan=plan.hash)
+            if training.wanted:
+                self._await_devices(link, devices)
+            with link.courier() as courier:
+                if training.wanted:
+                    self._train(training, courier, population, devices)
+                version = training.publish(registry)
+                self._offer(registry, version)
+                delivered, waiting = self._deliver(link, courier, registry, devices, once, until)
+        return Outcome(version=version, trained=trained, delivered=delivered, waiting=waiting)
+
+    def _await_devices(self, link: SuperLink, devices: Devices) -> None:
+        """Let devices in as they enrol, until there are as many as planned or enough in time."""
+        facts = self._invitation.plan.facts
+        deadline = time.monotonic() + self._settings.rounds.gather_seconds
+        known = -1
+        while True:
+            enrolled = devices.all
+            if len(enrolled) != known:
+                link.register([device.node for device in enrolled])
+                known = len(enrolled)
+                self._metrics.enrolled(known)
+                self._log.write(LogEvent.ENROLLED, devices=known)
+            if known >= facts.devices:
+                return
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(_POLL)
+        if known < facts.min_survivors:
+            raise PrivacyError(
+                f"Only {known} devices are enrolled; the plan needs at least "
+                f"{facts.min_survivors}. Nothing was asked of them."
+            )
+
+    def _train(
+        self, training: Training, courier: Courier, population: Population, devices: Devices
+    ) -> None:
+        self._log.write(LogEvent.RUN_STARTED if training.new else LogEvent.RUN_RESUMED)
+        fleet = RemoteFleet(
+            courier,
+            federation=self._invitation.federation,
+            key=self._directory.key,
+            allowed={device.identity: device.number for device in devices.all},
+            deadlines=self._deadlines,
+        )
+
+        def observe(progress: Progress) -> None:
+            self._observe(progress, population, fleet)
+
+        def aborted() -> None:
+            self._metrics.aborted()
+            self._log.write(LogEvent.ROUND_ABORTED)
+            self._stages(fleet.attendance)
+
+        training.run(
+            fleet,
+            observe,
+            budget=self._budget,
+            attempts=self._settings.rounds.attempts,
+            aborted=aborted,
+        )
+        self._log.write(LogEvent.RUN_FINISHED)
+
+    def _observe(self, progress: Progress, population: Population, fleet: RemoteFleet) -> None:
+        self._metrics.observe(progress)
+        values: dict[str, int | float | str] = {
+            "phase": str(progress.phase),
+            "step": progress.index,
+            "steps": progress.steps,
+            "epsilon": progress.epsilon_spent,
+        }
+        if progress.phase is Phase.CHARGED:
+            entries = population.view.entries
+            values |= {"population_length": len(entries), "population_head": entries[-1].hash}
+            self._count(population)
+        self._log.write(LogEvent.PHASE, **values)
+        if progress.phase is Phase.SUMMED:
+            self._stages(fleet.attendance)
+
+    def _stages(self, attendance: Attendance) -> None:
+        """Counts by stage; under central trust who takes part is nobody's business."""
+        if self._invitation.plan.facts.trust is Trust.CENTRAL:
+            return
+        for stage, asked in attendance.asked.items():
+            refused = sum(n for (of, _), n in attendance.refused.items() if of is stage)
+            answered = attendance.answered[stage]
+            self._log.write(
+                LogEvent.STAGE,
+                stage=str(stage),
+                asked=asked,
+                answered=answered,
+                refused=refused,
+                silent=asked - answered - refused,
+            )
+            self._metrics.stage(str(stage), answered=answered, refused=refused)
+
+    def _offer(self, registry: Registry, version: ModelVersion) -> None:
+        """Roll a new version out to as many as the settings say, once."""
+        if version.version in registry.tried:
+            return
+        self._log.write(LogEvent.PUBLISHED, version=version.version, state=version.state_hash)
+        permille = self._settings.rounds.rollout_permille
+        registry.roll_out(version.version, permille)
+        self._log.write(LogEvent.ROLLED_OUT, version=version.version, permille=permille)
+
+    def _deliver(
+        self,
+        link: SuperLink,
+        courier: Courier,
+        registry: Registry,
+        devices: Devices,
+        once: bool,
+        until: Callable[[], bool],
+    ) -> tuple[int, int]:
+        """Deliver models until all have theirs, or for as long as the server is to run."""
+        patience = self._settings.rounds.stage_seconds
+        deadline = time.monotonic() + patience
+        known: dict[bytes, int] = {}
+        delivery = self._delivery(courier, known)
+        asked: dict[bytes, float] = {}  # who refuses is not asked again at once
+        while True:
+            registry.refresh()
+            allowed = {device.identity: device.number for device in devices.all}
+            if allowed != known:
+                link.register([device.node for device in devices.all])
+                delivery, known = self._delivery(courier, allowed), allowed
+                self._metrics.enrolled(len(known))
+            due = self._due(registry, devices)
+            now = {who: m for who, m in due.items() if time.monotonic() >= asked.get(who, 0.0)}
+            receipts = delivery.deliver(now.get) if now else []
+            if now:
+                devices.keep(receipts)
+                again = time.monotonic() + patience
+                asked.update(dict.fromkeys(delivery.asked, again))
+            for receipt in receipts:
+                due.pop(receipt.identity, None)
+                asked.pop(receipt.identity, None)
+            if (once and (not due or time.monotonic() >= deadline)) or until():
+                return len(known) - len(due), len(due)
+            time.sleep(_POLL if once else _MODELS_POLL)
+
+    def _due(self, registry: Registry, devices: Devices) -> dict[bytes, ModelMessage]:
+        """The model of every device that does not keep the one that it is to have."""
+        rollout = registry.rollout
+        messages: dict[int, ModelMessage] = {}
+        due: dict[bytes, ModelMessage] = {}
+        for device in devices.all:
+            version = registry.version_for(device.identity)
+            if version is None or version == device.version:
+                continue
+            if version not in messages:
+                shared = registry.state(version)
+                messages[version] = ModelMessage(
+                    plan=self._invitation.plan,
+                    version=version,
+                    decision=rollout.decision,
+                    rolled_back=rollout.rolled_back,
+                    state_hash=state_hash(shared),
+                    shared=shared,
+                )
+            due[device.identity] = messages[version]
+        return due
+
+    def _delivery(self, courier: Courier, allowed: dict[bytes, int]) -> Delivery:
+        return Delivery(
+            courier,
+            federation=self._invitation.federation,
+            key=self._directory.key,
+            plan=self._invitation.plan,
+            allowed=allowed,
+            deadlines=self._deadlines,
+        )
+
+    @property
+    def _deadlines(self) -> Deadlines:
+        rounds = self._settings.rounds
+        names = {field.name for field in fields(Deadlines)} - {"gather"}
+        return Deadlines(gather=rounds.gather_seconds, **dict.fromkeys(names, rounds.stage_seconds))
+
+    def _count(self, population: Population) -> None:
+        view = population.view
+        self._metrics.population(spent=view.spent, left=max(view.budget - view.spent, 0.0))
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[Population, Registry, Devices]]:
+        population = self._directory.population()
+        try:
+            registry = self._directory.registry()
+            try:
+                devices = self._directory.devices()
+                try:
+                    yield population, registry, devices
+                finally:
+                    devices.close()
+            finally:
+                registry.close()
+        finally:
+            population.close()
+
+    @contextmanager
+    def _metrics_served(self) -> Iterator[None]:
+        port = self._settings.network.metrics_port
+        if port == 0:
+            yield
+            return
+        stop, _ = self._metrics.serve(port)
+        try:
+            yield
+        finally:
+            stop()
