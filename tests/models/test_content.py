@@ -130,9 +130,11 @@ def test_an_encoder_from_a_folder_has_the_interface_of_the_index(tmp_path: Path)
     assert index.cosines("alien")[0] > index.cosines("alien")[2]
     assert not index.cosines("zebra").any()
     assert nearest(index, 2, 5)[0][0] == 0
-    half = np.float32(np.sqrt(0.5))
+    half = float(np.sqrt(0.5))
     np.testing.assert_allclose(
-        encoder.encode(["alien", "alien monster"]), [[1, 0], [(1 + half) / 2, half / 2]], atol=1e-6
+        encoder.encode(["alien", "alien monster"]),
+        np.array([[1, 0], [(1 + half) / 2, half / 2]]),
+        atol=1e-6,
     )
     similar = index.similarities(np.array([0, 2, 3]))
     np.testing.assert_allclose(np.diag(similar), [1, 1, 0], atol=1e-6)

@@ -48,8 +48,8 @@ def trained(epsilon: float, *, noise: float, seed: int = 0) -> SharedState:
     users, items = np.nonzero(liked)
     cohort = Cohort.from_pairs(users, items, n_users=300, n_items=ITEMS)
     facts = PublicFacts(devices=300, items=ITEMS, epsilon=epsilon, delta=1e-5, trust=Trust.CENTRAL)
-    model, shared = Spectral(head_scale=0.08 if noise else 1.0), {}
-    state: SharedState = shared
+    model = Spectral(head_scale=0.08 if noise else 1.0)
+    state: SharedState = {}
     for step in model.steps(facts):
         given_back, _ = model.contribute(step, state, {}, cohort, None)  # type: ignore[arg-type]
         total = np.bincount(given_back.indices, given_back.values, minlength=step.dimension)
@@ -63,10 +63,13 @@ def trained(epsilon: float, *, noise: float, seed: int = 0) -> SharedState:
     return state
 
 
-STATES = {
+STATES: dict[str, SharedState] = {
     "item map": trained(math.inf, noise=0),
     "vectors and a tail": trained(20.0, noise=0.6),
-    "popularity alone": {"popularity": np.linspace(3, -1, ITEMS), "head": np.zeros(0, np.int64)},
+    "popularity alone": {
+        "popularity": np.linspace(3.0, -1.0, ITEMS, dtype=np.float64),
+        "head": np.zeros(0, np.int64),
+    },
 }
 
 

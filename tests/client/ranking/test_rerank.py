@@ -200,7 +200,7 @@ def test_what_does_not_fit_is_refused() -> None:
     categories, scores = world(0)
     for wrong in ({"diversity": 1.1}, {"calibration": np.nan}, {"pool": 0}, {"caps": {"a": -1}}):
         with pytest.raises(InputError):
-            ListRules(**wrong)  # type: ignore[arg-type]
+            ListRules(**wrong)
     with pytest.raises(InputError, match="categories, found another"):
         made(categories, scores, ListRules(blocked=frozenset({"zebra"})))
     with pytest.raises(InputError, match="hidden"):
