@@ -69,9 +69,15 @@ class Hashing:
 
     def place(self, term: str) -> tuple[int, int]:
         """A term's column and its sign, 1 or -1."""
-        digest = blake2b(term.encode(), digest_size=8, key=self.seed.encode()).digest()
-        number = int.from_bytes(digest, "little")
+        number = int.from_bytes(self._digest(term)[:8], "little")
         return (number >> 1) % self.columns, 1 - 2 * (number & 1)
+
+    def fingerprint(self, term: str) -> int:
+        """63 further bits of the hash, above 0: two terms have the same with a chance of 2^-63."""
+        return int.from_bytes(self._digest(term)[8:], "little") | 1
+
+    def _digest(self, term: str) -> bytes:
+        return blake2b(term.encode(), digest_size=16, key=self.seed.encode()).digest()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,6 +93,7 @@ class TfIdf:
         starts: Where each column begins in ``postings``, shape ``(hashing.columns + 1,)``, int64.
         postings: Item of each entry, by column, int32.
         posted: Value of each entry, by column, float32.
+        owners: Fingerprint of the only term of each column; 0 if several share it, or none. uint64.
     """
 
     hashing: Hashing
@@ -97,6 +104,7 @@ class TfIdf:
     starts: NDArray[np.int64]
     postings: NDArray[np.int32]
     posted: NDArray[np.float32]
+    owners: NDArray[np.uint64]
 
     @classmethod
     def build(cls, catalogue: Catalogue, hashing: Hashing | None = None) -> "TfIdf":
@@ -105,7 +113,7 @@ class TfIdf:
         A term's frequency is ``log(1 + weighted count)``.
         """
         hashing, n = hashing or Hashing(), len(catalogue)
-        rows, columns, values = _frequencies(catalogue, hashing)
+        rows, columns, values, owners = _frequencies(catalogue, hashing)
         found = np.bincount(columns, minlength=hashing.columns)
         idf = (1 + np.log((1 + n) / (1 + found))).astype(np.float32)
         weighted = values * idf[columns]
@@ -121,6 +129,7 @@ class TfIdf:
             starts=_starts(found),
             postings=rows[by_column].astype(np.int32),
             posted=unit[by_column],
+            owners=owners,
         )
 
     def __len__(self) -> int:
@@ -131,12 +140,17 @@ class TfIdf:
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         arrays = (self.idf, self.indptr, self.columns, self.values, self.starts)
-        return sum(array.nbytes for array in (*arrays, self.postings, self.posted))
+        return sum(array.nbytes for array in (*arrays, self.postings, self.posted, self.owners))
 
-    def having(self, term: str) -> NDArray[np.int32]:
-        """Items in a term's column: all that have the term, and few that have another one there."""
+    def having(self, term: str, catalogue: Catalogue) -> NDArray[np.int32]:
+        """Items that have a stem, and no other: shared columns are looked up in the catalogue."""
         column, _ = self.hashing.place(term)
-        return self.postings[self.starts[column] : self.starts[column + 1]]
+        found = self.postings[self.starts[column] : self.starts[column + 1]]
+        owner = int(self.owners[column])
+        if owner:
+            return found if owner == self.hashing.fingerprint(term) else found[:0]
+        kept = [item for item in found.tolist() if term in item_terms(catalogue, item)]
+        return np.array(kept, np.int32)
 
     def cosines(self, text: str) -> NDArray[np.float32]:
         """Cosine of every item with a text, shape ``(n_items,)``."""
@@ -205,8 +219,8 @@ def item_texts(
 
 def _frequencies(
     catalogue: Catalogue, hashing: Hashing
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Row, column and signed frequency of every entry, sorted by row and then column."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.uint64]]:
+    """Row, column and signed frequency of every entry, sorted by row and column; the owners."""
     numbers: dict[str, int] = {}
     rows: list[int] = []
     found: list[int] = []
@@ -226,7 +240,10 @@ def _frequencies(
     keys = np.array(rows, np.int64) * hashing.columns + places[at, 0]
     cells, where = np.unique(keys, return_inverse=True)
     summed = np.bincount(where, weights=signed, minlength=len(cells)).astype(np.float64)
-    return cells // hashing.columns, cells % hashing.columns, summed
+    owners = np.zeros(hashing.columns, np.uint64)
+    owners[places[:, 0]] = np.array([hashing.fingerprint(term) for term in numbers], np.uint64)
+    owners[np.bincount(places[:, 0], minlength=hashing.columns) > 1] = 0
+    return cells // hashing.columns, cells % hashing.columns, summed, owners
 
 
 def _starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from privet.client.ranking.constraints import Range
 from privet.client.ranking.query import Understood, Wish, category_names, parse
 from privet.client.ranking.vocabulary import ENGLISH, Vocabulary
 from privet.models.catalogue import Catalogue
-from privet.models.content import ItemVectors, TfIdf, item_terms
+from privet.models.content import ItemVectors, TfIdf
 from privet.models.words import stem
 from privet.privacy.errors import InputError
 
@@ -149,11 +149,7 @@ class Search:
         """Items of a wish's category, or that have its word; no other, whatever the hash says."""
         if wish.category:
             return self.having[wish.category]
-        word = stem(wish.said)
-        candidates = self.index.having(word).tolist()
-        return np.array(
-            [item for item in candidates if word in item_terms(self.catalogue, item)], np.int64
-        )
+        return self.index.having(stem(wish.said), self.catalogue).astype(np.int64)
 
     def _unknown(self, understood: Understood) -> tuple[str, ...]:
         said = (*understood.wanted, *understood.without)
