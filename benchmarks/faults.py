@@ -1,0 +1,138 @@
+"""The fault matrix of a live federation: what is killed, full, slow or wrong, and what comes of it.
+
+A stock SuperLink with TLS and node authentication on loopback, embedded devices in three processes,
+a server in another, real secure aggregation, a round of Popularity. For every fault the table
+has what was expected and what was seen. Whatever the fault: each sum is that of the survivors'
+integers as a simulation has it (noise follows from a seed, which changes nothing but that it is
+known), no share is asked for before its charge is on the disk, epsilon stays within what was
+allowed, and the run comes to its end.
+
+``--quick`` has a few faults and devices, ``--only WORD`` those whose names have the word. Prints a
+table and, as its last line, one JSON object.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from common import finish, table
+from fault_cases import Case, cases
+from fault_scene import Scene, World
+from tests.superlink import superlink
+
+from privet.privacy.minimization.flower_environment import quiet_flower
+
+QUICK = (
+    ("server killed", "unmask"),
+    ("a third killed", "mask"),
+    ("SuperLink killed", "mask"),
+    ("connections cut", "all"),
+)
+
+
+def main() -> int:
+    """Run the matrix; 0 if all was as expected."""
+    arguments = _arguments()
+    quiet_flower()
+    started = time.monotonic()
+    chosen = [case for case in cases() if arguments.only in f"{case.fault}, {case.stage}"]
+    if arguments.quick:
+        chosen = [case for case in chosen if (case.fault, case.stage) in QUICK]
+    rows: list[tuple[str, ...]] = []
+    wrong: dict[str, list[str]] = {}
+    with tempfile.TemporaryDirectory(prefix="privet-faults-") as name:
+        folder = Path(name)
+        with superlink(folder) as link:
+            world = World(link=link, devices=6 if arguments.quick else arguments.devices)
+            for number, case in enumerate(chosen):
+                began = time.monotonic()
+                seen, bad = play(case, world, folder / f"case-{number}", keep=arguments.keep)
+                ok = "not run" if bad is None else "WRONG" if bad else "ok"
+                seconds = f"{time.monotonic() - began:.0f}"
+                rows.append((case.fault, case.stage, case.expected(world), seen, seconds, ok))
+                print(f"{number + 1}/{len(chosen)}", *rows[-1], *(bad or ()), sep=" | ", flush=True)
+                if bad:
+                    wrong[f"{case.fault}, {case.stage}"] = bad
+    if not arguments.quick and not arguments.only:
+        rows.append(netem())
+    print()
+    table(("fault", "stage", "expected", "seen", "s", "ok"), rows)
+    for fault, bad in wrong.items():
+        print(f"WRONG: {fault}: {'; '.join(bad)}")
+    figures = {
+        "benchmark": "faults",
+        "devices": world.count,
+        "faults": len(rows),
+        "not_run": sum(row[-1] == "not run" for row in rows),
+        "wrong": sum(row[-1] == "WRONG" for row in rows),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    passed = bool(rows) and not figures["wrong"]
+    finish(figures, passed=passed)
+    return 0 if passed else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few faults, 6 devices")
+    parser.add_argument("--only", default="", help="faults whose name or stage has this word")
+    parser.add_argument("--devices", type=int, default=9, help="a multiple of 3")
+    parser.add_argument("--keep", type=Path, help="keep the files of what went wrong here")
+    return parser.parse_args()
+
+
+def play(case: Case, world: World, folder: Path, keep: Path | None) -> tuple[str, list[str] | None]:
+    """One fault; what was seen, and what was wrong with it, None if it could not be played."""
+    folder.mkdir()
+    scene = Scene(world=world, folder=folder)
+    try:
+        reason = case.prepare(scene)
+        if reason:
+            return reason, None
+        outcomes = scene.run(case)
+        seen, bad = case.judge(scene, outcomes)
+    finally:
+        scene.close()
+    if bad and keep is not None:
+        shutil.copytree(folder, keep / folder.name, dirs_exist_ok=True)
+    return seen, bad
+
+
+def netem() -> tuple[str, ...]:
+    """Loss and delay by the kernel, in a network namespace of its own, if it can be had."""
+    fault = ("kernel's delay and loss (tc netem)", "all", "every device in the sum")
+    setup = "ip link set lo up && tc qdisc add dev lo root netem delay 40ms 10ms loss 1%"
+    command = [sys.executable, __file__, "--only", "none"]
+    if shutil.which("unshare") is None:
+        return (*fault, "there is no unshare(1) here", "0", "not run")
+    began = time.monotonic()
+    done = subprocess.run(
+        ["unshare", "-n", "sh", "-c", f'{setup} && exec "$@"', "sh", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    seconds = f"{time.monotonic() - began:.0f}"
+    if not done.stdout:
+        said = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        return (*fault, f"the kernel has none: {said[0]}", seconds, "not run")
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    lines: Sequence[str] = [line for line in done.stdout.splitlines() if line.startswith("1/")]
+    seen = lines[0].split(" | ")[4] if lines else "nothing"
+    return (*fault, seen, seconds, "ok" if figures["pass"] else "WRONG")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
