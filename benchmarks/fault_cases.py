@@ -8,16 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from crash_resume import check_order
 from fault_relay import Relay, Weather
 from fault_scene import Scene, World
-from tests.federation.live import Event, Watch
+from tests.federation.live import Event, Watch, vectors_from
 
 from privet.privacy.ledger import EntryKind, charges
 from privet.server.storage import RunStore
 
 STAGES = ("hello", "advertise", "share", "mask", "cosign", "unmask")
 PHASES = ("collected", "charged", "summed", "updated")
+PAID = ("unmask", "charged", "summed", "updated")
 KILLED, GOES_ON, REFUSED = ("killed", "finished"), ("finished",), ("BudgetError", "finished")
 LAST = 2  # the third of the devices that has the trouble
 
@@ -107,12 +109,7 @@ def _check_charges(found: Sequence[Event], charged: int) -> list[str]:
 
 def _check_sum(scene: Scene, event: Event) -> list[str]:
     """A sum is that of the devices whose masked vectors came in its round."""
-    import numpy as np
-
-    before = scene.events[: scene.events.index(event)]
-    masked = [e for e in before if (e["event"], e.get("stage")) == ("reply", "mask")]
-    nodes = {e["node"] for e in masked if e["round"] == masked[-1]["round"]}
-    rows = [scene.world.nodes.index(node) for node in nodes]
+    rows = vectors_from(scene.events[: scene.events.index(event)], scene.live)
     file = scene.folder / event["file"]
     with np.load(file) as arrays:
         total = arrays["total"].tobytes()
@@ -156,8 +153,9 @@ def reached(phase: str) -> Moment:
     return lambda event: event.get("phase") == phase
 
 
-def _die(process: int) -> None:
-    os.kill(process, signal.SIGKILL)
+def _die(processes: Sequence[int]) -> None:
+    for process in processes:
+        os.kill(process, signal.SIGKILL)
 
 
 def cases() -> list[Case]:
@@ -174,29 +172,28 @@ def cases() -> list[Case]:
 
 
 def _server_killed() -> list[Case]:
-    paid = {"unmask", "charged", "summed", "updated"}
-    at = [
-        *((stage, lambda scene, stage=stage: half(scene, stage)) for stage in STAGES),
-        *((phase, lambda scene, phase=phase: reached(phase)) for phase in PHASES),
-    ]
+    def killing(stage: str) -> Callable[[Scene], Watch]:
+        def watch(scene: Scene) -> Watch:
+            moment = half(scene, stage) if stage in STAGES else reached(stage)
+            return once(moment, lambda: _die([os.getpid()]))
+
+        return watch
+
     return [
         Case(
             fault="server killed",
             stage=stage,
-            outcomes=("killed", *REFUSED) if stage in paid else KILLED,
-            repeats=int(stage in paid),
-            watch=lambda scene, moment=moment: once(moment(scene), lambda: _die(os.getpid())),
+            outcomes=("killed", *REFUSED) if stage in PAID else KILLED,
+            repeats=int(stage in PAID),
+            watch=killing(stage),
         )
-        for stage, moment in at
+        for stage in (*STAGES, *PHASES)
     ]
 
 
 def _devices_killed() -> list[Case]:
     def killing(stage: str, thirds: Sequence[int]) -> Callable[[Scene], Watch]:
-        def watch(scene: Scene) -> Watch:
-            return once(asked(stage), lambda: [_die(scene.pids[third]) for third in thirds] and None)
-
-        return watch
+        return lambda scene: once(asked(stage), lambda: _die([scene.pids[t] for t in thirds]))
 
     few = "two thirds killed"
     return [
@@ -230,7 +227,7 @@ def _link_killed() -> list[Case]:
         def of(scene: Scene) -> Watch:
             process = scene.world.link.process
             assert process is not None
-            return once(half(scene, stage), lambda: _die(process.pid))
+            return once(half(scene, stage), lambda: _die([process.pid]))
 
         return of
 
@@ -247,7 +244,6 @@ def _network() -> list[Case]:
             relay.start()
             scene.live.port = relay.port
             scene.relay = relay
-            scene.at_end.append(relay.stop)
             return ""
 
         return prepare
@@ -296,6 +292,9 @@ def _disks() -> list[Case]:
     def filled(phase: str) -> Callable[[Scene], Watch]:
         return lambda scene: once(reached(phase), lambda: _fill(scene.run_folder))
 
+    def filled_at_devices(stage: str) -> Callable[[Scene], Watch]:
+        return lambda scene: once(asked(stage), lambda: _fill(scene.folder / "small"))
+
     return [
         Case(
             fault="server's disk full",
@@ -318,9 +317,7 @@ def _disks() -> list[Case]:
                 stage=stage,
                 gone=gone,
                 prepare=of_devices,
-                watch=lambda scene, stage=stage: once(
-                    asked(stage), lambda: _fill(scene.folder / "small")
-                ),
+                watch=filled_at_devices(stage),
             )
             for stage, gone in (("mask", 1), ("unmask", 0))
         ),
@@ -337,9 +334,7 @@ def _clocks() -> list[Case]:
 
     def case(words: str, seconds: float, gone: int = 0) -> Case:
         fault = f"a third's clocks {words}"
-        return Case(
-            fault=fault, stage="all", gone=gone, prepare=wrong_by(seconds)
-        )
+        return Case(fault=fault, stage="all", gone=gone, prepare=wrong_by(seconds))
 
     return [
         case("3 h ahead", 3 * 3600.0),

@@ -52,9 +52,7 @@ class World:
             trust=Trust.SECURE_AGGREGATION,
             min_survivors=self.fewest,
         )
-        self.plan: Plan = make_plan(
-            self.model, facts, catalogue_hash="0" * 64, seeded_noise=True
-        )
+        self.plan: Plan = make_plan(self.model, facts, catalogue_hash="0" * 64, seeded_noise=True)
         self.key = SigningKey.generate()
         self.federation = Federation(
             run="faults", server_key=self.key.public, corrupt_permille=0, drop_permille=375
@@ -62,7 +60,7 @@ class World:
         third = devices // 3
         self.thirds = [range(start, start + third) for start in range(0, devices, third)]
         first = self.live(link.folder)
-        first.enrol(devices)
+        first.enrol(range(devices))
         self.identities, self.nodes = first.identities, first.nodes
 
     def live(self, folder: Path) -> LiveFederation:
@@ -110,18 +108,18 @@ class Scene:
         folder: Of its files.
         before: What each third does in its process before its devices start.
         on_close: Called when a round was closed or a server ended, to make good what was broken.
-        at_end: Called when all is over.
         pids: The process of each third of the devices.
         relay: The network between them and the SuperLink, if it is a bad one.
+        small_disks: Mounted for it.
     """
 
     world: World
     folder: Path
     before: dict[int, Callable[[], None]] = field(default_factory=dict)
     on_close: list[Callable[[], None]] = field(default_factory=list)
-    at_end: list[Callable[[], None]] = field(default_factory=list)
     pids: dict[int, int] = field(default_factory=dict)
     relay: "Relay | None" = None
+    small_disks: list[Path] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Make its folder's files known."""
@@ -208,7 +206,7 @@ class Scene:
             return f"no small disk: {error.strerror}"
         if done.returncode:
             return f"no small disk: {done.stderr.strip()}"
-        self.at_end.append(lambda: subprocess.run(["umount", str(path)], check=True) and None)
+        self.small_disks.append(path)
         return ""
 
     def darken(self) -> None:
@@ -220,8 +218,10 @@ class Scene:
         """Kill all that is left."""
         for process in self.pids.values():
             kill(process)
-        for act in reversed(self.at_end):
-            act()
+        if self.relay is not None:
+            self.relay.stop()
+        for disk in self.small_disks:
+            subprocess.run(["umount", str(disk)], check=True)
 
 
 def _calm(event: Event) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.federation.capture import Capture, packets, readable, streams, strangers
-from tests.federation.live import LiveFederation, Serving, events, kill
+from tests.federation.capture import Capture, packets, readable, strangers, streams
+from tests.federation.live import LiveFederation, Serving, events, identity_key, kill
 from tests.federation.world import FEDERATION, SERVER_KEY, histories, plan_of
 from tests.superlink import SuperLink, superlink
 
@@ -37,7 +37,7 @@ def main(folder: Path, mode: str) -> None:
     capture = Capture(folder / "frames")
     with superlink(folder) as link:
         live = _federation(link, folder)
-        live.enrol(DEVICES)
+        live.enrol(range(DEVICES))
         outcome = _honest(live) if mode == "honest" else _leaking(live)
         said, port = secrets(live), link.port
     found = list(packets(capture.stop()))
@@ -61,9 +61,7 @@ def _federation(link: SuperLink, folder: Path) -> LiveFederation:
     return LiveFederation(
         link=link,
         folder=folder,
-        plan=plan_of(
-            Trust.SECURE_AGGREGATION, model, cohort=cohort, seeded=False, fewest=DEVICES
-        ),
+        plan=plan_of(Trust.SECURE_AGGREGATION, model, cohort=cohort, seeded=False, fewest=DEVICES),
         model=model,
         cohort=cohort,
         federation=FEDERATION,
@@ -73,7 +71,7 @@ def _federation(link: SuperLink, folder: Path) -> LiveFederation:
 
 def _honest(live: LiveFederation) -> str:
     """A run from its first message to its model."""
-    devices = [live.devices(range(0, 2)), live.devices(range(2, DEVICES))]
+    devices = [live.devices(range(2)), live.devices(range(2, DEVICES))]
     serving = Serving(
         directory=live.folder / "run", journal=live.folder / "journal", deadlines=PATIENT
     )
@@ -109,13 +107,14 @@ def _leaking(live: LiveFederation) -> str:
 def secrets(live: LiveFederation) -> dict[str, list[bytes]]:
     """What must not be readable, in the forms that it could have."""
     histories = [live.cohort.slice(row, row + 1).items for row in range(len(live.cohort))]
-    identities = [live.identity(row).public for row in range(DEVICES)]
+    identities = [identity_key(row).public for row in range(DEVICES)]
     items = [one for one in histories if len(one) > 2]
     words = ("advertise", "share", "cosign", "unmask", "hello", "privet", "popularity")
     return {
         "identity keys": [form for key in identities for form in _forms(key)],
         "transport keys": [
-            b"".join(identity.public_pem().splitlines()[1:-1]) for identity in live.identities
+            b"".join(identity.public_pem().splitlines()[1:-1])
+            for identity in live.identities.values()
         ],
         "server key": _forms(live.federation.server_key),
         "plan": [live.plan.hash.encode(), *_forms(bytes.fromhex(live.plan.hash))],

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +23,7 @@ from tests.server.world import charges_in_file
 from tests.superlink import HOST, ServerSide, SuperLink
 
 from privet.client.device_store import DeviceStore
-from privet.client.embedded.device_loop import EmbeddedDevice
+from privet.client.embedded.device_loop import EmbeddedDevice, Outcome
 from privet.client.embedded.errors import RejectedError
 from privet.client.embedded.fleet_server import FleetServer
 from privet.client.embedded.identity import NodeIdentity
@@ -76,6 +76,41 @@ def kill(process: int) -> None:
     os.waitpid(process, 0)
 
 
+def identity_key(row: int) -> SigningKey:
+    """The long-lived key of a device."""
+    return SigningKey.from_secret(sha256(b"device %d" % row).digest())
+
+
+def device_session(
+    folder: Path,
+    *,
+    plan: Plan,
+    model: Model,
+    history: Cohort,
+    identity: SigningKey,
+    federation: Federation,
+    participations: int,
+) -> DeviceSession:
+    """A device whose durable store is in a folder, opened again if it is there."""
+    memory = folder / "device.db"
+    policy = federation_policy(plan, federation)
+    seeded = plan.seeded_noise
+    return DeviceSession(
+        Device(
+            model=model,
+            history=history,
+            identity=identity,
+            federation=federation,
+            agreement=Agreement.to(policy, limits=Limits(max_participations=participations)),
+            ledger=DeviceStore(memory, create=not memory.exists()).ledger,
+            local=LocalStateFolder(folder / "states"),
+            randomness=(
+                (lambda: Randomness.insecure_seeded(SEED)) if seeded else Randomness.secret
+            ),
+        )
+    )
+
+
 @dataclass(kw_only=True, eq=False)
 class LiveFederation:
     """What all processes of a federation know before they are forked.
@@ -91,6 +126,11 @@ class LiveFederation:
         port: Of what stands before the SuperLink for devices; the SuperLink's own if 0.
         participations: As often as each user agreed to.
         poll_seconds: Of the devices.
+        heartbeat_seconds: Likewise.
+        lanes: Threads of a process of devices, which take turns; one for each device if 0.
+        app: Files of the app that SuperNodes run; one that does nothing if not given.
+        identities: At the transport, of embedded devices, by row.
+        nodes: Node ids, by row.
     """
 
     link: SuperLink
@@ -103,30 +143,33 @@ class LiveFederation:
     port: int = 0
     participations: int = 10
     poll_seconds: float = 0.7
-    identities: list[NodeIdentity] = field(default_factory=list)
-    nodes: list[int] = field(default_factory=list)
+    heartbeat_seconds: float = 60.0
+    lanes: int = 0
+    app: Mapping[str, bytes] | None = None
+    identities: dict[int, NodeIdentity] = field(default_factory=dict)
+    nodes: dict[int, int] = field(default_factory=dict)
 
-    def enrol(self, devices: int) -> None:
-        """Register so many transport identities with the SuperLink."""
-        for _ in range(devices):
-            self.identities.append(NodeIdentity.generate())
-            self.nodes.append(self.link.register(self.identities[-1].public_pem()))
-
-    def identity(self, row: int) -> SigningKey:
-        """The long-lived key of a device."""
-        return SigningKey.from_secret(sha256(b"device %d" % row).digest())
+    def enrol(self, rows: Iterable[int]) -> None:
+        """Register a transport identity with the SuperLink for each of these devices."""
+        for row in rows:
+            self.identities[row] = NodeIdentity.generate()
+            self.nodes[row] = self.link.register(self.identities[row].public_pem())
 
     def devices(self, rows: Iterable[int], before: Callable[[], None] | None = None) -> int:
-        """Embedded devices in a process of their own, a thread each; its number.
+        """Embedded devices in a process of their own; its number.
 
         ``before`` is called in that process before they start.
         """
         rows = list(rows)
+        lanes = min(self.lanes, len(rows)) or len(rows)
 
         def live() -> None:
             if before is not None:
                 before()
-            threads = [threading.Thread(target=self._live, args=(row,)) for row in rows]
+            threads = [
+                threading.Thread(target=self._take_turns, args=(rows[lane::lanes],))
+                for lane in range(lanes)
+            ]
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -134,53 +177,51 @@ class LiveFederation:
 
         return fork(live, self.folder / "devices.log")
 
-    def _live(self, row: int) -> None:
-        """One device, for ever: it comes back after whatever its transport says."""
-        device = EmbeddedDevice(
-            FleetConnection(
-                FleetServer(
-                    host=HOST,
-                    port=self.port or self.link.port,
-                    authority=self.link.certificates.authority,
-                    timeout_seconds=30.0,
-                ),
-                self.identities[row],
-            ),
+    def _take_turns(self, rows: Sequence[int]) -> None:
+        """Some devices, for ever: each comes back after whatever its transport says."""
+        devices, online = {row: self._device(row) for row in rows}, set[int]()
+        while True:
+            busy = False
+            for row, device in devices.items():
+                try:
+                    if row not in online:
+                        device.join()
+                        online.add(row)
+                    step = device.step()
+                    busy |= step.outcome not in (Outcome.IDLE, Outcome.WAITING)
+                except RejectedError as error:
+                    print(f"device {row}: {error}", flush=True)
+                    device.node_id = self.nodes[row]
+                    online.discard(row)
+                except TransportError as error:
+                    print(f"device {row}: {error}", flush=True)
+            if not busy:
+                time.sleep(self.poll_seconds)
+
+    def _device(self, row: int) -> EmbeddedDevice:
+        server = FleetServer(
+            host=HOST,
+            port=self.port or self.link.port,
+            authority=self.link.certificates.authority,
+            timeout_seconds=30.0,
+        )
+        return EmbeddedDevice(
+            FleetConnection(server, self.identities[row]),
             self.session(row).answer,
             node_id=self.nodes[row],
-            heartbeat_interval=60.0,
+            heartbeat_interval=self.heartbeat_seconds,
         )
-        while True:
-            try:
-                device.join()
-                device.run(lambda: False, poll_seconds=self.poll_seconds)
-            except RejectedError as error:
-                print(f"device {row}: {error}", flush=True)
-                device.node_id = self.nodes[row]
-            except TransportError:
-                pass
-            time.sleep(0.5)
 
     def session(self, row: int) -> DeviceSession:
         """A device with its durable store, opened again if it is there."""
-        folder = self.folder / "stores" / f"{row}"
-        memory = folder / "device.db"
-        policy = federation_policy(self.plan, self.federation)
-        limits = Limits(max_participations=self.participations)
-        seeded = self.plan.seeded_noise
-        return DeviceSession(
-            Device(
-                model=self.model,
-                history=self.cohort.slice(row, row + 1),
-                identity=self.identity(row),
-                federation=self.federation,
-                agreement=Agreement.to(policy, limits=limits),
-                ledger=DeviceStore(memory, create=not memory.exists()).ledger,
-                local=LocalStateFolder(folder / "states"),
-                randomness=(
-                    (lambda: Randomness.insecure_seeded(SEED)) if seeded else Randomness.secret
-                ),
-            )
+        return device_session(
+            self.folder / "stores" / f"{row}",
+            plan=self.plan,
+            model=self.model,
+            history=self.cohort.slice(row, row + 1),
+            identity=identity_key(row),
+            federation=self.federation,
+            participations=self.participations,
         )
 
     def server(self, serving: "Serving") -> int:
@@ -197,6 +238,7 @@ class Serving:
         journal: Every event is a line of JSON there.
         deadlines: Of the fleet.
         budget: Allowed epsilon, if not the plan's.
+        poll_seconds: Between two looks for replies.
         watch: Gets each event after it is in the journal, and may kill whom it likes.
     """
 
@@ -204,6 +246,7 @@ class Serving:
     journal: Path
     deadlines: Deadlines
     budget: float | None = None
+    poll_seconds: float = 0.1
     watch: Watch = lambda event: None
 
     def note(self, event: Event) -> None:
@@ -217,7 +260,7 @@ class Serving:
 
 def serve(live: LiveFederation, serving: Serving) -> None:
     """Go on with the run, in a Flower run of its own; the last event is its outcome."""
-    side = live.link.start_run()
+    side = live.link.start_run(live.app)
     threading.Thread(target=_beat, args=(side,), daemon=True).start()
     grid: Any = WatchedGrid(side.grid, serving.note)
     fleet = FlowerFleet(
@@ -225,7 +268,7 @@ def serve(live: LiveFederation, serving: Serving) -> None:
         federation=live.federation,
         key=live.key,
         deadlines=serving.deadlines,
-        poll_seconds=0.1,
+        poll_seconds=serving.poll_seconds,
     )
     new = not (serving.directory / "run.db").exists()
     store = RunStore(serving.directory, create=new)
@@ -322,6 +365,13 @@ class Recorded:
             }
         )
         return found
+
+
+def vectors_from(seen: Sequence[Event], live: LiveFederation) -> list[int]:
+    """Rows of the devices whose masked vectors came in the last round of these events."""
+    masked = [e for e in seen if (e["event"], e.get("stage")) == ("reply", "mask")]
+    rows = {node: row for row, node in live.nodes.items()}
+    return sorted({rows[e["node"]] for e in masked if e["round"] == masked[-1]["round"]})
 
 
 def events(journal: Path) -> Sequence[Event]:
