@@ -35,7 +35,7 @@ lint: $(DEV) ## Check style, types and the direction of imports.
 bench: $(DEV) ## Run one benchmark: make bench NAME=demo_time.
 	@test -n "$(NAME)" && test -f "benchmarks/$(NAME).py" || { \
 		echo "Say which benchmark: make bench NAME=x. There are:" \
-			$$(cd benchmarks && ls *.py | grep -vE '^(common|oracles)' | sed 's/\.py$$//'); \
+			$$(cd benchmarks && ls *.py | grep -vE '^(common|oracles|fault_)' | sed 's/\.py$$//'); \
 		exit 2; }
 	@$(BIN)/python benchmarks/$(NAME).py $(ARGS)
 

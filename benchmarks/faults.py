@@ -34,6 +34,7 @@ from tests.superlink import superlink
 from privet.privacy.minimization.flower_environment import quiet_flower
 
 QUICK = (
+    ("nothing", "none"),
     ("server killed", "unmask"),
     ("a third killed", "mask"),
     ("SuperLink killed", "mask"),
@@ -113,7 +114,7 @@ def netem() -> tuple[str, ...]:
     """Loss and delay by the kernel, in a network namespace of its own, if it can be had."""
     fault = ("kernel's delay and loss (tc netem)", "all", "every device in the sum")
     setup = "ip link set lo up && tc qdisc add dev lo root netem delay 40ms 10ms loss 1%"
-    command = [sys.executable, __file__, "--only", "none"]
+    command = [sys.executable, __file__, "--only", "nothing"]
     if shutil.which("unshare") is None:
         return (*fault, "there is no unshare(1) here", "0", "not run")
     began = time.monotonic()

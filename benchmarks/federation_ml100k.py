@@ -102,6 +102,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--lanes", type=int, default=4, help="threads of such a process")
     parser.add_argument("--poll", type=float, default=3.0, help="seconds between idle turns")
     parser.add_argument("--epsilon", type=float, default=4.0)
+    parser.add_argument("--deadline", type=float, default=300.0, help="seconds, of a stage")
     parser.add_argument("--limit", type=float, default=1200.0, help="seconds, then it is given up")
     return parser.parse_args()
 
@@ -110,16 +111,30 @@ def play(live: LiveFederation, arguments: argparse.Namespace) -> dict[str, float
     """The federation, over the network; processor seconds of each part."""
     embedded = range(arguments.supernodes, arguments.devices)
     live.enrol(embedded)
-    nodes = []
-    for row in range(arguments.supernodes):
-        home = live.folder / f"node-{row}"
-        nodes.append(SuperNode(live.link, home, {"folder": str(home)}))
-        live.nodes[row] = nodes[-1].node_id
-        write_device(home, live, row)
-        nodes[-1].start()
-    shares = [embedded[at :: arguments.processes] for at in range(arguments.processes)]
-    devices = [live.devices(share) for share in shares]
-    patience = Deadlines(**dict.fromkeys(vars(Deadlines()), arguments.limit))
+    with ExitStack() as stack:
+        nodes = []
+        for row in range(arguments.supernodes):
+            home = live.folder / f"node-{row}"
+            nodes.append(SuperNode(live.link, home, {"folder": str(home)}))
+            live.nodes[row] = nodes[-1].node_id
+            write_device(home, live, row)
+            stack.callback(nodes[-1].kill)
+            nodes[-1].start()
+        devices = []
+        for at in range(arguments.processes):
+            devices.append(live.devices(embedded[at :: arguments.processes]))
+            stack.callback(kill, devices[-1])
+        return watch(live, nodes, devices, arguments)
+
+
+def watch(
+    live: LiveFederation,
+    nodes: Sequence[SuperNode],
+    devices: Sequence[int],
+    arguments: argparse.Namespace,
+) -> dict[str, float]:
+    """Run the server until it ends, or kill it at the limit; processor seconds of each part."""
+    patience = Deadlines(**dict.fromkeys(vars(Deadlines()), arguments.deadline))
     server = live.server(
         Serving(
             directory=live.folder / "run",
@@ -130,19 +145,14 @@ def play(live: LiveFederation, arguments: argparse.Namespace) -> dict[str, float
     )
     began, spent = time.monotonic(), dict.fromkeys(PARTS, 0.0)
     assert live.link.process is not None
-    link = live.link.process.pid
     while not os.waitpid(server, os.WNOHANG)[0]:
-        spent["SuperLink"] = _cpu_seconds([link])
+        spent["SuperLink"] = _cpu_seconds([live.link.process.pid])
         spent["server"] = _cpu_seconds([server]) or spent["server"]
         spent["embedded devices"] = _cpu_seconds(devices)
         spent["SuperNodes"] = _cpu_seconds([node.process.pid for node in nodes if node.process])
         if time.monotonic() - began > arguments.limit:
             os.kill(server, signal.SIGKILL)
         time.sleep(1.0)
-    for process in devices:
-        kill(process)
-    for node in nodes:
-        node.kill()
     return spent
 
 
