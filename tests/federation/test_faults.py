@@ -52,8 +52,6 @@ def test_the_benchmark_finds_a_late_charge_and_a_wrong_sum(finding: str) -> None
     code = RUN.format(
         mutant=MUTANTS[finding], benchmark=str(BENCHMARK), folder=str(BENCHMARK.parent)
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout[-3000:] + done.stderr[-3000:]
     assert finding in done.stdout
