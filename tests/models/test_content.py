@@ -99,7 +99,7 @@ def test_any_text_gives_finite_vectors_of_norm_one_or_zero(
     assert np.isfinite(cosines).all() and np.abs(cosines).max() < 1 + 1e-5
     for item, (title, _) in enumerate(texts):
         for term in terms(title):
-            found = set(index.having(term, catalogue).tolist())
+            found = set(index.having(term).tolist())
             assert found == {n for n in range(len(texts)) if term in item_terms(catalogue, n)}
             assert item in found
 

@@ -9,7 +9,7 @@ An encoder that an app brings along (:mod:`privet.models.encoders`) gives dense 
 interface, `ItemVectors`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol
@@ -93,6 +93,7 @@ class TfIdf:
         starts: Where each column begins in ``postings``, shape ``(hashing.columns + 1,)``, int64.
         postings: Item of each entry, by column, int32.
         posted: Value of each entry, by column, float32.
+        shared: Items of each term that shares its column, by fingerprint.
         owners: Fingerprint of the only term of each column; 0 if several share it, or none. uint64.
     """
 
@@ -105,6 +106,7 @@ class TfIdf:
     postings: NDArray[np.int32]
     posted: NDArray[np.float32]
     owners: NDArray[np.uint64]
+    shared: Mapping[int, NDArray[np.int32]]
 
     @classmethod
     def build(cls, catalogue: Catalogue, hashing: Hashing | None = None) -> "TfIdf":
@@ -113,7 +115,7 @@ class TfIdf:
         A term's frequency is ``log(1 + weighted count)``.
         """
         hashing, n = hashing or Hashing(), len(catalogue)
-        rows, columns, values, owners = _frequencies(catalogue, hashing)
+        rows, columns, values, owners, shared = _frequencies(catalogue, hashing)
         found = np.bincount(columns, minlength=hashing.columns)
         idf = (1 + np.log((1 + n) / (1 + found))).astype(np.float32)
         weighted = values * idf[columns]
@@ -130,6 +132,7 @@ class TfIdf:
             postings=rows[by_column].astype(np.int32),
             posted=unit[by_column],
             owners=owners,
+            shared=shared,
         )
 
     def __len__(self) -> int:
@@ -140,17 +143,16 @@ class TfIdf:
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         arrays = (self.idf, self.indptr, self.columns, self.values, self.starts)
-        return sum(array.nbytes for array in (*arrays, self.postings, self.posted, self.owners))
+        more = (self.postings, self.posted, self.owners, *self.shared.values())
+        return sum(array.nbytes for array in (*arrays, *more))
 
-    def having(self, term: str, catalogue: Catalogue) -> NDArray[np.int32]:
-        """Items that have a stem, and no other: shared columns are looked up in the catalogue."""
+    def having(self, term: str) -> NDArray[np.int32]:
+        """Items that have a stem, and no other, whatever it shares its column with."""
         column, _ = self.hashing.place(term)
-        found = self.postings[self.starts[column] : self.starts[column + 1]]
-        owner = int(self.owners[column])
-        if owner:
-            return found if owner == self.hashing.fingerprint(term) else found[:0]
-        kept = [item for item in found.tolist() if term in item_terms(catalogue, item)]
-        return np.array(kept, np.int32)
+        mark = self.hashing.fingerprint(term)
+        if int(self.owners[column]) == mark:
+            return self.postings[self.starts[column] : self.starts[column + 1]]
+        return self.shared.get(mark, np.zeros(0, np.int32))
 
     def cosines(self, text: str) -> NDArray[np.float32]:
         """Cosine of every item with a text, shape ``(n_items,)``."""
@@ -219,8 +221,14 @@ def item_texts(
 
 def _frequencies(
     catalogue: Catalogue, hashing: Hashing
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.uint64]]:
-    """Row, column and signed frequency of every entry, sorted by row and column; the owners."""
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.float64],
+    NDArray[np.uint64],
+    dict[int, NDArray[np.int32]],
+]:
+    """Row, column and signed frequency of every entry, sorted by row and column; who shares."""
     numbers: dict[str, int] = {}
     rows: list[int] = []
     found: list[int] = []
@@ -240,10 +248,17 @@ def _frequencies(
     keys = np.array(rows, np.int64) * hashing.columns + places[at, 0]
     cells, where = np.unique(keys, return_inverse=True)
     summed = np.bincount(where, weights=signed, minlength=len(cells)).astype(np.float64)
+    marks = np.array([hashing.fingerprint(term) for term in numbers], np.uint64)
+    crowded = np.bincount(places[:, 0], minlength=hashing.columns) > 1
     owners = np.zeros(hashing.columns, np.uint64)
-    owners[places[:, 0]] = np.array([hashing.fingerprint(term) for term in numbers], np.uint64)
-    owners[np.bincount(places[:, 0], minlength=hashing.columns) > 1] = 0
-    return cells // hashing.columns, cells % hashing.columns, summed, owners
+    owners[places[:, 0]] = marks
+    owners[crowded] = 0
+    sharing = np.flatnonzero(crowded[places[at, 0]])
+    sharing = sharing[np.argsort(at[sharing], kind="stable")]
+    ids, first = np.unique(at[sharing], return_index=True)
+    parts = np.split(np.array(rows, np.int32)[sharing], first[1:])
+    shared = {int(marks[term]): items for term, items in zip(ids.tolist(), parts, strict=False)}
+    return cells // hashing.columns, cells % hashing.columns, summed, owners, shared
 
 
 def _starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:

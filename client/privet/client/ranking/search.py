@@ -149,7 +149,7 @@ class Search:
         """Items of a wish's category, or that have its word; no other, whatever the hash says."""
         if wish.category:
             return self.having[wish.category]
-        return self.index.having(stem(wish.said), self.catalogue).astype(np.int64)
+        return self.index.having(stem(wish.said)).astype(np.int64)
 
     def _unknown(self, understood: Understood) -> tuple[str, ...]:
         said = (*understood.wanted, *understood.without)
