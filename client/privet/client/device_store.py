@@ -7,7 +7,6 @@ before the call that made it returns, and is written by one process at a time.
 
 import json
 import os
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,13 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, Self
 
-from privet.client.store_file import check_file, make_file, sqlite_errors
+from privet.client.store_file import (
+    check_file,
+    committed,
+    connect,
+    make_file,
+    sqlite_errors,
+)
 from privet.privacy.canonical import canonical_bytes
 from privet.privacy.errors import InputError, IntegrityError, PrivetError
 from privet.privacy.ledger import GENESIS, Entry
@@ -72,13 +77,7 @@ class DeviceStore:
             make_file(path)
         check_file(path)
         with sqlite_errors(self.path):
-            self._db = sqlite3.connect(
-                path.absolute().as_uri() + "?mode=rw",
-                uri=True,
-                isolation_level=None,
-                timeout=busy_seconds,
-                check_same_thread=False,
-            )
+            self._db = connect(path, busy_seconds)
         try:
             if create:
                 self._make_tables()
@@ -218,12 +217,5 @@ class DeviceStore:
                 "A device's store was opened by another process than this one: a fork must open "
                 "its own."
             )
-        with self._lock, sqlite_errors(self.path):
-            self._db.execute(begin)
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with self._lock, sqlite_errors(self.path), committed(self._db, begin):
+            yield

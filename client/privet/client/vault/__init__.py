@@ -1,0 +1,1 @@
+"""The encrypted store of what a device holds about its user."""
