@@ -5,7 +5,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from io import BytesIO
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +17,7 @@ MAX_TEXT_BYTES = 1 << 20
 """Longest item identifier, kind or name, in UTF-8."""
 MAX_VALUE_BYTES = 1 << 26
 MAX_TIME = 1 << 53
+_DTYPES = ("|b1", "|i1", "|u1", *(f"<{kind}{n}" for kind in "iuf" for n in (2, 4, 8)))
 
 Value: TypeAlias = "Json | NDArray[Any]"
 
@@ -111,17 +111,19 @@ class Entry:
     def __post_init__(self) -> None:
         """Check what can be kept."""
         check_text("an entry's name", self.name)
+        if not isinstance(self.kind, EntryKind):
+            raise InputError("Expected an entry's kind.")
         if (self.kind is EntryKind.STATE) != isinstance(self.value, np.ndarray):
             raise InputError("Expected an array for a state, and JSON for any other entry.")
-        if isinstance(self.value, np.ndarray) and self.value.dtype.kind not in "biuf":
-            raise InputError(f"Expected a state of numbers, found dtype {self.value.dtype.kind!r}.")
+        if isinstance(self.value, np.ndarray) and described(self.value)["dtype"] not in _DTYPES:
+            raise InputError(f"Expected a state of numbers, found dtype {self.value.dtype}.")
 
     def to_bytes(self) -> bytes:
-        """A line of JSON, and an array in numpy's format."""
+        """A line of JSON, and the numbers of an array."""
         head: dict[str, Json] = {"kind": str(self.kind), "name": self.name}
         tail = b""
         if isinstance(self.value, np.ndarray):
-            tail = array_bytes(self.value)
+            head["value"], tail = described(self.value), raw(self.value)
         else:
             head["value"] = self.value
         data = encoded("an entry", head) + b"\n" + tail
@@ -134,8 +136,10 @@ class Entry:
         """Read what `to_bytes` wrote."""
         head, _, tail = data.partition(b"\n")
         found = _decoded(head)
-        value: Value = array_from(tail) if tail else found["value"]
-        return cls(kind=EntryKind(found["kind"]), name=found["name"], value=value)
+        kind, value = EntryKind(found["kind"]), found["value"]
+        if kind is EntryKind.STATE:
+            value = array_of(value, tail)
+        return cls(kind=kind, name=found["name"], value=value)
 
 
 def check_text(what: str, text: object) -> None:
@@ -157,9 +161,7 @@ def encoded(what: str, value: object) -> bytes:
         InputError: It is no JSON: another type, NaN, infinity, a key that is no text, too deep.
     """
     try:
-        text = json.dumps(
-            _plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
+        text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         data = text.encode()
     except (TypeError, ValueError, RecursionError):
         raise InputError(f"Expected {what} to be JSON with finite numbers.") from None
@@ -168,32 +170,29 @@ def encoded(what: str, value: object) -> bytes:
     return data
 
 
-def array_bytes(array: NDArray[Any]) -> bytes:
-    """An array in numpy's own format."""
-    out = BytesIO()
-    np.save(out, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
-    return out.getvalue()
+def described(array: NDArray[Any]) -> dict[str, Json]:
+    """Number type and shape of an array, for JSON."""
+    return {"dtype": array.dtype.newbyteorder("<").str, "shape": list(array.shape)}
 
 
-def array_from(data: bytes) -> NDArray[Any]:
-    """An array from numpy's own format; never a pickle.
+def raw(array: NDArray[Any]) -> bytes:
+    """An array's numbers, little-endian, in C order."""
+    return array.astype(array.dtype.newbyteorder("<")).tobytes()
+
+
+def array_of(description: Any, data: bytes) -> NDArray[Any]:
+    """The array of a description and its numbers.
 
     Raises:
-        IntegrityError: It is none, or none of numbers, or not as long as it says.
+        IntegrityError: They do not fit together.
     """
-    stream = BytesIO(data)
     try:
-        # The length that a header declares is checked before anything of that size is made.
-        major, _ = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if major == 1 else None
-        if read is None:
+        dtype, shape = description["dtype"], description["shape"]
+        if dtype not in _DTYPES or not all(type(n) is int and n >= 0 for n in shape):
             raise ValueError
-        shape, _, dtype = read(stream)
-        if dtype.kind not in "biuf" or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
-            raise ValueError
-        return np.load(BytesIO(data), allow_pickle=False)  # type: ignore[no-any-return]
-    except (ValueError, EOFError, OSError, TypeError, SyntaxError, OverflowError):
-        raise IntegrityError("Expected an array of numbers in numpy's format.") from None
+        return (np.frombuffer(data, dtype) if data else np.zeros(0, dtype)).reshape([int(n) for n in shape]).copy()
+    except (ValueError, TypeError, KeyError, OverflowError):
+        raise IntegrityError("Expected an array of numbers; it is damaged.") from None
 
 
 def _is_finite(value: float | None) -> bool:

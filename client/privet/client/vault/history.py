@@ -98,11 +98,12 @@ def history(
             unknown += [event.item] if event.item else []
             continue
         strength = rule.strength(event, now)
-        times[index] = max(event.time, times.get(index, 0))
+        times[index] = max(event.time, times.pop(index, 0))
         weights[index] = max(strength, weights.get(index, 0.0)) if strength >= 0 else 0.0
     kept = sorted(index for index, weight in weights.items() if weight > 0)
-    position = {index: place for place, index in enumerate(weights)}
+    position = {index: place for place, index in enumerate(times)}
     time = np.array([times[index] for index in kept], np.int64)
+    place = np.array([position[index] for index in kept], np.int64)
     return History(
         cohort=Cohort(
             devices=np.zeros(1, np.int64),
@@ -112,7 +113,7 @@ def history(
             times=time,
             n_items=len(catalogue),
         ),
-        order=np.lexsort(([position[index] for index in kept], time)).astype(np.int64),
+        order=np.lexsort((place, time)).astype(np.int64),
         unknown_items=len(set(unknown)),
         unknown_events=len(unknown),
     )

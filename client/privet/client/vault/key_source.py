@@ -110,12 +110,12 @@ class Passphrase:
             self._text = unicodedata.normalize("NFC", text).encode()
         except UnicodeEncodeError:
             raise InputError("Expected a passphrase of whole Unicode characters.") from None
-        self._new: dict[str, str | int] = (
-            {"kdf": "scrypt", "log2_n": 17, "block": 8, "lanes": 1}
-            if scrypt
-            else {"kdf": "argon2id", "memory_kib": memory_kib, "iterations": iterations}
-            | {"lanes": lanes}
-        )
+        self._new: dict[str, str | int]
+        if scrypt:
+            self._new = {"kdf": "scrypt", "log2_n": 17, "block": 8, "lanes": 1}
+        else:
+            cost = {"memory_kib": memory_kib, "iterations": iterations, "lanes": lanes}
+            self._new = {"kdf": "argon2id", **cost}
         _check_cost(self._new)
 
     def create(self) -> tuple[Params, bytes]:

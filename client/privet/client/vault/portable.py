@@ -17,9 +17,10 @@ from privet.client.vault.event import (
     EntryKind,
     Event,
     Value,
-    array_bytes,
-    array_from,
+    array_of,
+    described,
     encoded,
+    raw,
 )
 from privet.client.vault.vault import Vault
 from privet.privacy.errors import InputError, PrivetError
@@ -119,7 +120,6 @@ class Contents:
         """
 
         def read() -> Contents:
-            # A field is as long as the longest value; the limit is the module's, not the reader's.
             rows = _csv_rows(data.decode("utf-8-sig"))
             if not rows or rows[0] != _COLUMNS:
                 raise ValueError
@@ -190,8 +190,12 @@ def _read(data: bytes, read: Callable[[], Contents]) -> Contents:
 
 
 def _csv_rows(text: str) -> list[list[str]]:
-    """Rows of a CSV; the field size limit of the module is for the whole process, so not used."""
-    raise NotImplementedError(text)
+    """Rows of a CSV, with fields as long as the text allows."""
+    usual = csv.field_size_limit(len(text) + 1)
+    try:
+        return list(csv.reader(StringIO(text, newline=""), strict=True))
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _text(value: object) -> str:
@@ -199,17 +203,13 @@ def _text(value: object) -> str:
 
 
 def _portable(value: Value) -> object:
-    """A state as its numpy file in base 64, beside what a person may want to know of it."""
+    """A state as its type, shape and numbers in base 64."""
     if not isinstance(value, np.ndarray):
         return value
-    return {
-        "dtype": str(value.dtype),
-        "shape": list(value.shape),
-        "npy": base64.b64encode(array_bytes(value)).decode(),
-    }
+    return {**described(value), "base64": base64.b64encode(raw(value)).decode()}
 
 
 def _entry(kind: str, name: str, value: Any) -> Entry:
     if EntryKind(kind) is EntryKind.STATE:
-        value = array_from(base64.b64decode(value["npy"], validate=True))
+        value = array_of(value, base64.b64decode(value["base64"], validate=True))
     return Entry(kind=EntryKind(kind), name=name, value=value)

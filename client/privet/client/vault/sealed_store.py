@@ -25,7 +25,8 @@ class SealedStore:
         """Open or create the file, find the key, count the rows, finish what a crash left."""
         self._source = _checked(key)
         self._seen = at_least
-        meta, self._wrapping = self._new() if create else (None, None)
+        self._wrapping: Wrapping | None = None
+        meta = self._new() if create else None
         try:
             self._file = VaultFile(path, create=meta, busy_seconds=busy_seconds)
         except BaseException:
@@ -59,7 +60,9 @@ class SealedStore:
             sealer = _sealer(wrapping, meta.store)
             tally = read_tally(sealer, meta.tally)
             if tally.changes < self._seen:
-                raise IntegrityError("The store is older than it was: an earlier copy was put back.")
+                raise IntegrityError(
+                    "The store is older than it was: an earlier copy was put back."
+                )
             rows = Rows(self._file.db, sealer, tally)
             yield rows
             if rows.changed:
@@ -127,11 +130,11 @@ class SealedStore:
                 ) from error
         return destroyed
 
-    def _new(self) -> tuple[Meta, Wrapping]:
+    def _new(self) -> Meta:
         store = os.urandom(_STORE_BYTES)
-        wrapping = wrap(self._source, store, os.urandom(KEY_BYTES))
+        self._wrapping = wrapping = wrap(self._source, store, os.urandom(KEY_BYTES))
         tally = _sealed(_sealer(wrapping, store), Tally())
-        meta = Meta(
+        return Meta(
             store=store,
             wrapping=wrapping.text,
             wrapped=wrapping.wrapped,
@@ -139,7 +142,6 @@ class SealedStore:
             scrub=0,
             tally=tally,
         )
-        return meta, wrapping
 
     def _unwrapped(self, meta: Meta) -> Wrapping:
         """The data key; asked of the source again only if the file holds another wrapping."""
@@ -155,9 +157,7 @@ class SealedStore:
         rows.tally.changes += 1
         if new.key == old.key:
             return rows.tally
-        fresh = Rows(
-            self._file.db, _sealer(new, meta.store), Tally(changes=rows.tally.changes)
-        )
+        fresh = Rows(self._file.db, _sealer(new, meta.store), Tally(changes=rows.tally.changes))
         for table in Table:
             kept = rows.read(table) if keep else {}
             self._file.db.execute(f"DELETE FROM {table}")

@@ -9,8 +9,12 @@ values share key and nonce with probability below 2^-160, whatever was rolled ba
 import hmac
 import os
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from privet.privacy.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 SALT_BYTES = 16
@@ -77,7 +81,7 @@ class Sealer:
         data = self._place(table, row, "mark") + sealed
         return int.from_bytes(blake2b(data, key=self._mark_key, digest_size=32).digest(), "big")
 
-    def _cipher(self, salt: bytes):  # type: ignore[no-untyped-def]  # the class is loaded lazily
+    def _cipher(self, salt: bytes) -> "AESGCM":
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         return AESGCM(hmac.digest(self._seal_key, salt, "sha256"))

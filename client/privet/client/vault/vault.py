@@ -167,7 +167,9 @@ class Vault:
             if isinstance(items, str):
                 raise InputError("Expected several identifiers, found a text. Nothing was erased.")
             wanted = frozenset(items)
-            return self._erase(Scope.ITEMS, lambda kept: [r for r in kept if kept[r].item in wanted])
+            return self._erase(
+                Scope.ITEMS, lambda kept: [r for r in kept if kept[r].item in wanted]
+            )
         if before is not None:
             limit = before
             return self._erase(Scope.BEFORE, lambda kept: _older(kept, limit))

@@ -1,7 +1,6 @@
 """The SQLite file of an encrypted store: tables, transactions, and scrubbing of what was erased."""
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
