@@ -25,7 +25,7 @@ from tests.client.vault.world import (
 )
 
 from privet.client.vault.event import MAX_TEXT_BYTES, Entry, EntryKind, Event
-from privet.client.vault.sealing import SMALLEST_BYTES, pad, unpad
+from privet.client.vault.sealing import SMALLEST_BYTES, Sealer, pad, unpad
 from privet.client.vault.vault import Vault
 from privet.privacy.errors import InputError, IntegrityError, PrivetError
 
@@ -121,6 +121,23 @@ def test_no_salt_or_nonce_is_ever_used_twice(tmp_path: Path) -> None:
     starts = [sealed[:28] for rows in (before, after) for sealed in rows.values()]
     assert len(set(starts)) == len(starts) == 4000
     assert len({start[:16] for start in starts}) == len({start[16:] for start in starts}) == 4000
+
+
+def test_a_sealed_value_opens_only_in_its_place_store_and_version() -> None:
+    key, here = bytes(32), {"table": "event", "row": 1, "column": "sealed"}
+    sealer = Sealer(key, store=b"a", version=1)
+    sealed = sealer.seal(b"value", table="event", row=1)
+    assert sealer.open(sealed, table="event", row=1) == b"value"
+    for other in ({"table": "entry"}, {"row": 2}, {"column": "tally"}, {"column": "sealedx"}):
+        with pytest.raises(IntegrityError):
+            sealer.open(sealed, **(here | other))  # type: ignore[arg-type]
+    for stranger in (
+        Sealer(key, store=b"b", version=1),
+        Sealer(key, store=b"a", version=2),
+        Sealer(bytes(31) + b"1", store=b"a", version=1),
+    ):
+        with pytest.raises(IntegrityError):
+            stranger.open(sealed, table="event", row=1)
 
 
 def move(db: sqlite3.Connection) -> None:
