@@ -42,6 +42,7 @@ def loaded_by(module: str) -> set[str]:
 
 
 HEAVY = {"scipy", "dp_accounting", "jinja2", "typer", "rich", "torch", "hypothesis", "flwr"}
+LATER = {"cryptography", "keyring"}
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,7 @@ HEAVY = {"scipy", "dp_accounting", "jinja2", "typer", "rich", "torch", "hypothes
     [
         "privet.client.device",
         "privet.client.embedded.device_loop",
+        "privet.client.vault.portable",
         "privet.server.coordinator",
         "privet.models.popularity",
         "privet.models.spectral",
@@ -58,6 +60,10 @@ HEAVY = {"scipy", "dp_accounting", "jinja2", "typer", "rich", "torch", "hypothes
 )
 def test_what_a_device_or_a_server_imports_loads_nothing_heavy(module: str) -> None:
     assert loaded_by(module) & HEAVY == set()
+
+
+def test_the_store_loads_cryptography_and_the_keyring_when_it_is_used() -> None:
+    assert loaded_by("privet.client.vault.portable") & (HEAVY | LATER) == set()
 
 
 def test_the_client_and_the_server_do_not_know_each_other() -> None:

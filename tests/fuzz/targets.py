@@ -13,6 +13,7 @@ import numpy as np
 from tests.fuzz.federation_targets import federation_targets
 from tests.fuzz.harness import Target
 from tests.fuzz.secagg_targets import secagg_targets
+from tests.fuzz.vault_targets import vault_targets
 from tests.privacy.minimization.policies import EVERY_KIND
 from tests.privacy.minimization.test_egress_log import DATA as EGRESS_LEDGER
 from tests.privacy.minimization.test_messages import message
@@ -281,6 +282,7 @@ def targets() -> dict[str, Target]:
     found = [
         *secagg_targets(),
         *federation_targets(),
+        *vault_targets(),
         Target(name="canonical JSON", read=parse_canonical, seeds=(b'{"a":[1,2.5,null]}',),
                json=True),
         Target(name="run ledger", read=_ledger, seeds=(_bodies(entries),), json=True, slow=True,

@@ -13,11 +13,9 @@ from privet.client.vault.key_source import HostKey, KeySource, Passphrase
 from privet.client.vault.vault import Vault
 from privet.privacy.errors import InputError, PrivetError
 
-CHEAP = {"memory_kib": 19456, "iterations": 2, "lanes": 1}
-
 
 def phrase(text: str = "correct horse") -> Passphrase:
-    return Passphrase(text, **CHEAP)
+    return Passphrase(text, memory_kib=19456, iterations=2, lanes=1)
 
 
 @pytest.fixture
@@ -114,7 +112,7 @@ def test_without_a_keyring_the_error_says_what_to_do_and_nothing_is_made(tmp_pat
 
     former = keyring.get_keyring()
     try:
-        for backend in (fail.Keyring(), null.Keyring()):
+        for backend in (fail.Keyring(), null.Keyring()):  # type: ignore[no-untyped-call]
             keyring.set_keyring(backend)
             with pytest.raises(InputError, match=r"(passphrase|deleted)"):
                 made(tmp_path / "me.db", KeyringKey())
@@ -132,7 +130,7 @@ def test_there_is_no_store_without_a_key(tmp_path: Path) -> None:
             make()
     for cost in ({"memory_kib": 1024}, {"iterations": 1}, {"lanes": 99}, {"memory_kib": 1 << 30}):
         with pytest.raises(InputError, match="in \\["):
-            Passphrase("x", **cost)
+            Passphrase("x", **cost)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -144,7 +142,7 @@ def test_a_wrapping_key_that_was_replaced_opens_no_more(tmp_path: Path) -> None:
         vault.rotate_wrapping_key(KeyFile(tmp_path / "key"))
         assert sealed_rows(path) == rows
         vault.record(event(30))
-    with pytest.raises(InputError, match="opened by: key file. Found: host"):
+    with pytest.raises(InputError, match=r"opened by: key file\. Found: host"):
         opened(path, KEY)
     with opened(path, KeyFile(tmp_path / "key")) as vault:
         assert len(vault.events()) == 21

@@ -145,7 +145,9 @@ def move(db: sqlite3.Connection) -> None:
 
 
 def swap(db: sqlite3.Connection) -> None:
-    one, two = (db.execute("SELECT sealed FROM event WHERE id = ?", (i,)).fetchone() for i in (1, 2))
+    one, two = (
+        db.execute("SELECT sealed FROM event WHERE id = ?", (i,)).fetchone() for i in (1, 2)
+    )
     db.execute("UPDATE event SET sealed = ? WHERE id = 1", two)
     db.execute("UPDATE event SET sealed = ? WHERE id = 2", one)
 
@@ -160,7 +162,9 @@ def to_other_table(db: sqlite3.Connection) -> None:
 
 def flip(db: sqlite3.Connection) -> None:
     (sealed,) = db.execute("SELECT sealed FROM event WHERE id = 1").fetchone()
-    db.execute("UPDATE event SET sealed = ?  WHERE id = 1", (sealed[:-1] + bytes([sealed[-1] ^ 1]),))
+    db.execute(
+        "UPDATE event SET sealed = ?  WHERE id = 1", (sealed[:-1] + bytes([sealed[-1] ^ 1]),)
+    )
 
 
 def remove(db: sqlite3.Connection) -> None:
@@ -189,9 +193,11 @@ def wrong_types(db: sqlite3.Connection) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [move, swap, copy_over, to_other_table, flip, remove, repeat, drop_all, no_tally, no_header]
-    + [wrong_types],
-)
+    [
+        move, swap, copy_over, to_other_table, flip, remove, repeat, drop_all, no_tally, no_header,
+        wrong_types,
+    ],
+)  # fmt: skip
 def test_a_row_that_is_changed_moved_removed_or_repeated_is_noticed(
     tmp_path: Path, change: Any
 ) -> None:
@@ -276,7 +282,11 @@ def test_another_version_or_program_is_refused_unchanged(tmp_path: Path) -> None
 
 
 def test_emoji_and_a_megabyte_are_kept_and_more_is_refused_unquoted(tmp_path: Path) -> None:
-    items = ["👩‍👩‍👧 \u0000\u202e'; DROP TABLE event;--", "x" * MAX_TEXT_BYTES, "😀" * (MAX_TEXT_BYTES // 4)]
+    items = [
+        "👩‍👩‍👧 \u0000\u202e'; DROP TABLE event;--",
+        "x" * MAX_TEXT_BYTES,
+        "😀" * (MAX_TEXT_BYTES // 4),
+    ]
     with made(tmp_path / "me.db") as vault:
         for number, item in enumerate(items):
             vault.record(Event(kind="like", item=item, time=number))
@@ -302,7 +312,8 @@ def test_what_cannot_be_kept_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_a_state_that_is_no_array_of_numbers_is_refused() -> None:
-    for value in ([1.0], np.array(["a"]), np.array([object()]), np.ones(2, complex)):
+    wrong: list[Any] = [[1.0], np.array(["a"]), np.array([object()]), np.ones(2, complex)]
+    for value in wrong:
         with pytest.raises(InputError):
             Entry(kind=EntryKind.STATE, name="s", value=value)
     with pytest.raises(InputError):

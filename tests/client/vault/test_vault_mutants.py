@@ -1,11 +1,13 @@
 """Each promise of the encrypted store removed, one at a time, and noticed."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.client.vault import test_erasure, test_keys, test_vault
+from tests.client.vault.world import KEY, made
 
 from privet.client.vault import sealed_store, sealing, vault_file, wrapping
 from privet.client.vault.rows import Rows, Table
@@ -98,7 +100,7 @@ def in_clear(patch: Patch) -> None:
 
 
 def durable(tmp_path: Path) -> None:
-    with test_vault.made(tmp_path / "me.db") as vault:
+    with made(tmp_path / "me.db") as vault:
         assert vault._store._file.db.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
@@ -117,7 +119,7 @@ def noticed(change: Any) -> Callable[[Path], None]:
 
 
 def no_padding(patch: Patch) -> None:
-    patch.setattr(sealing, "pad", lambda plain: len(plain).to_bytes(4, "big") + plain)
+    patch.setattr(sealing, "_class_of", lambda size: size)
     patch.setattr(sealing, "SMALLEST_BYTES", 0)
 
 
@@ -133,7 +135,7 @@ MUTANTS: dict[str, tuple[Callable[[Patch], None], Callable[[Path], None]]] = {
     "row not bound": (a_column_of_any_row, noticed(test_vault.swap)),
     "table not bound": (a_row_of_any_table, bound),
     "nonce reused": (
-        set_(sealing.os, "urandom", lambda size: bytes(size)),
+        set_(os, "urandom", lambda size: bytes(size)),
         test_vault.test_no_salt_or_nonce_is_ever_used_twice,
     ),
     "nothing sealed": (
@@ -159,7 +161,7 @@ MUTANTS: dict[str, tuple[Callable[[Patch], None], Callable[[Path], None]]] = {
     ),
     "data key not wrapped": (wrapped_by_anything, test_keys.test_a_host_key_opens_its_store_only),
     "any key source will do": (
-        set_(sealed_store, "_checked", lambda key: test_vault.KEY),
+        set_(sealed_store, "_checked", lambda key: KEY),
         test_keys.test_there_is_no_store_without_a_key,
     ),
     "states kept with events erased": (

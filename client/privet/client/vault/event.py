@@ -70,7 +70,8 @@ class Event:
             raise InputError("Expected an event's value to be a finite number or None.")
         if not isinstance(self.context, Mapping):
             raise InputError("Expected an event's context to be a mapping.")
-        encoded("an event's context", self.context)
+        if self.context:
+            encoded("an event's context", self.context)
 
     def to_bytes(self) -> bytes:
         """JSON of what is not the default."""
@@ -190,7 +191,11 @@ def array_of(description: Any, data: bytes) -> NDArray[Any]:
         dtype, shape = description["dtype"], description["shape"]
         if dtype not in _DTYPES or not all(type(n) is int and n >= 0 for n in shape):
             raise ValueError
-        return (np.frombuffer(data, dtype) if data else np.zeros(0, dtype)).reshape([int(n) for n in shape]).copy()
+        return (
+            (np.frombuffer(data, dtype) if data else np.zeros(0, dtype))
+            .reshape([int(n) for n in shape])
+            .copy()
+        )
     except (ValueError, TypeError, KeyError, OverflowError):
         raise IntegrityError("Expected an array of numbers; it is damaged.") from None
 

@@ -46,6 +46,7 @@ class Sealer:
         self._mark_key = hmac.digest(key, b"privet vault: mark", "sha256")
         self._store = store
         self._version = version
+        self._names: dict[tuple[str, str], bytes] = {}
 
     def seal(self, plain: bytes, *, table: str, row: int, column: str = "sealed") -> bytes:
         """Pad and encrypt a value for its place."""
@@ -87,10 +88,13 @@ class Sealer:
         return AESGCM(hmac.digest(self._seal_key, salt, "sha256"))
 
     def _place(self, table: str, row: int, column: str) -> bytes:
-        return associated(
-            self._store, self._version.to_bytes(4, "big"), table.encode(), row.to_bytes(8, "big"),
-            column.encode(),
-        )  # fmt: skip
+        """Associated data: store, version, table and column with lengths, then 8 bytes of row."""
+        names = self._names.get((table, column))
+        if names is None:
+            version = self._version.to_bytes(4, "big")
+            names = associated(self._store, version, table.encode(), column.encode())
+            self._names[table, column] = names
+        return names + row.to_bytes(8, "big")
 
 
 def associated(*parts: bytes) -> bytes:
@@ -100,8 +104,12 @@ def associated(*parts: bytes) -> bytes:
 
 def pad(plain: bytes) -> bytes:
     """Length, value, zeros: up to 128 bytes, or the next power of two."""
-    size = max(SMALLEST_BYTES, 1 << (len(plain) + _LENGTH_BYTES - 1).bit_length())
+    size = _class_of(len(plain) + _LENGTH_BYTES)
     return (len(plain).to_bytes(_LENGTH_BYTES, "big") + plain).ljust(size, b"\0")
+
+
+def _class_of(size: int) -> int:
+    return max(SMALLEST_BYTES, 1 << (size - 1).bit_length())
 
 
 def unpad(padded: bytes) -> bytes:
@@ -111,6 +119,7 @@ def unpad(padded: bytes) -> bytes:
         IntegrityError: The bytes were not made by `pad`.
     """
     end = _LENGTH_BYTES + int.from_bytes(padded[:_LENGTH_BYTES], "big")
-    if len(padded) < end or pad(padded[_LENGTH_BYTES:end]) != padded:
+    rest = len(padded) - end
+    if rest < 0 or len(padded) != _class_of(end) or padded.count(0, end) != rest:
         raise IntegrityError("A sealed value is damaged: its padding is none.")
     return padded[_LENGTH_BYTES:end]

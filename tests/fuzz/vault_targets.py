@@ -1,0 +1,66 @@
+"""Readers of what may be changed around a device's encrypted store: its file, its key, exports."""
+
+import json
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from tests.client.vault.world import KEY, event, fill, made, opened
+from tests.fuzz.harness import Target
+
+from privet.client.vault.event import EntryKind
+from privet.client.vault.kept_key import KeyFile
+from privet.client.vault.portable import Contents
+from privet.client.vault.vault_file import Meta
+from privet.client.vault.wrapping import unwrap
+
+
+@cache
+def _store() -> tuple[bytes, Contents]:
+    """A store's file, and what it holds."""
+    with tempfile.TemporaryDirectory(prefix="privet-fuzz-") as folder:
+        path = Path(folder) / "me.db"
+        with made(path) as vault:
+            fill(vault, 5)
+            vault.record(event(9))
+            contents = Contents.of(vault)
+        return path.read_bytes(), contents
+
+
+def _read_store(data: bytes) -> None:
+    with tempfile.TemporaryDirectory(prefix="privet-fuzz-") as folder:
+        path = Path(folder) / "me.db"
+        path.write_bytes(data)
+        path.chmod(0o600)
+        with opened(path) as vault:
+            vault.events()
+            vault.entries(EntryKind.STATE)
+
+
+def _read_key_file(data: bytes) -> None:
+    with tempfile.TemporaryDirectory(prefix="privet-fuzz-") as folder:
+        path = Path(folder) / "key"
+        path.write_bytes(data)
+        path.chmod(0o600)
+        KeyFile(path).find({"slot": "ab" * 16})
+
+
+def _read_header(data: bytes) -> None:
+    text = data.decode("utf-8", "replace")
+    meta = Meta(store=b"", wrapping=text, wrapped=bytes(60), retired="", scrub=0, tally=b"")
+    unwrap(KEY, meta)
+
+
+def vault_targets() -> list[Target]:
+    """One for each reader."""
+    database, contents = _store()
+    key_file = json.dumps({"ab" * 16: "cd" * 32}).encode()
+    header = json.dumps({"kind": "host", "params": {"salt": "ab" * 16}}).encode()
+    return [
+        Target(name="encrypted store", read=_read_store, seeds=(database,), slow=True),
+        Target(name="key file", read=_read_key_file, seeds=(key_file,), json=True, slow=True),
+        Target(name="store's key header", read=_read_header, seeds=(header,), json=True),
+        Target(name="export as JSON", read=Contents.from_json, seeds=(contents.to_json(),),
+               json=True),
+        Target(name="export as CSV", read=Contents.from_csv, seeds=(contents.to_csv(),)),
+    ]  # fmt: skip
