@@ -1,10 +1,12 @@
 """What the client costs on a device: its encrypted store, at a catalogue of 20,000 items.
 
 Bars: opening a store of 10,000 events in less than 100 ms, recording one durably in less than 2 ms
-(median, beside one raw fsync of the same disk), 10,000 events in less than 5 MB. The passphrase's
-own cost is printed beside: it is meant to be slow.
+(median, beside one raw fsync of the same disk, which is in it), 10,000 events in less than 5 MB.
+Printed beside: recording in memory, without a disk; and the passphrase's own cost, which is meant to
+be slow and comes on top of opening.
 """
 
+import math
 import os
 import tempfile
 import time
@@ -52,6 +54,19 @@ def fsync_ms(folder: Path) -> float:
         return median_ms(append, RECORDS)
 
 
+def record_without_disk_ms(rng: np.random.Generator, key: HostKey) -> float:
+    """Median time of recording where fsync costs nothing; NaN without such a file system."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir():
+        return math.nan
+    with (
+        tempfile.TemporaryDirectory(prefix="privet-bench-", dir=memory) as folder,
+        Vault(Path(folder) / "me.db", key=key, create=True) as vault,
+    ):
+        numbers = iter(range(RECORDS))
+        return median_ms(lambda: vault.record(event(rng, next(numbers))), RECORDS)
+
+
 def size_mb(folder: Path) -> float:
     """Everything in a folder, in units of 10^6 bytes."""
     return sum(file.stat().st_size for file in folder.iterdir()) / 1e6
@@ -85,6 +100,7 @@ def main() -> None:
             )
             found["rotate_data_key_ms"] = median_ms(vault.rotate_data_key, 1)
             found["erase_all_ms"] = median_ms(lambda: vault.erase(all=True), 1)
+    found["record_without_disk_ms"] = record_without_disk_ms(rng, key)
     found["passphrase_ms"] = median_ms(lambda: Passphrase("a passphrase").create(), 3)
     bars = {"record_ms": RECORD_MS, "open_ms": OPEN_MS, "open_files_mb": MEGABYTES}
     good = {name: found[name] < bar for name, bar in bars.items()}
@@ -94,7 +110,8 @@ def main() -> None:
         for name, value in found.items()
     ]
     table(["figure", "measured", "below", ""], rows)
-    finish({"events": EVENTS, "items": ITEMS, **found}, passed=all(good.values()))
+    figures = {n: None if math.isnan(v) else v for n, v in found.items()}
+    finish({"events": EVENTS, "items": ITEMS, **figures}, passed=all(good.values()))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,15 +17,15 @@ from privet.client.vault.wrapping import unwrap
 
 
 @cache
-def _store() -> tuple[bytes, Contents]:
-    """A store's file, and what it holds."""
+def _store() -> tuple[bytes, Contents, Meta]:
+    """A store's file, what it holds, and its header."""
     with tempfile.TemporaryDirectory(prefix="privet-fuzz-") as folder:
         path = Path(folder) / "me.db"
         with made(path) as vault:
             fill(vault, 5)
             vault.record(event(9))
-            contents = Contents.of(vault)
-        return path.read_bytes(), contents
+            contents, meta = Contents.of(vault), vault._store._file.read_meta()
+        return path.read_bytes(), contents, meta
 
 
 def _read_store(data: bytes) -> None:
@@ -46,20 +47,17 @@ def _read_key_file(data: bytes) -> None:
 
 
 def _read_header(data: bytes) -> None:
-    text = data.decode("utf-8", "replace")
-    meta = Meta(store=b"", wrapping=text, wrapped=bytes(60), retired="", scrub=0, tally=b"")
-    unwrap(KEY, meta)
+    unwrap(KEY, replace(_store()[2], wrapping=data.decode("utf-8", "replace")))
 
 
 def vault_targets() -> list[Target]:
     """One for each reader."""
-    database, contents = _store()
+    database, contents, meta = _store()
     key_file = json.dumps({"ab" * 16: "cd" * 32}).encode()
-    header = json.dumps({"kind": "host", "params": {"salt": "ab" * 16}}).encode()
     return [
         Target(name="encrypted store", read=_read_store, seeds=(database,), slow=True),
         Target(name="key file", read=_read_key_file, seeds=(key_file,), json=True, slow=True),
-        Target(name="store's key header", read=_read_header, seeds=(header,), json=True),
+        Target(name="store's key header", read=_read_header, seeds=(meta.wrapping.encode(),), json=True),
         Target(name="export as JSON", read=Contents.from_json, seeds=(contents.to_json(),),
                json=True),
         Target(name="export as CSV", read=Contents.from_csv, seeds=(contents.to_csv(),)),

@@ -341,6 +341,30 @@ def test_two_connections_see_each_others_events_and_keys(tmp_path: Path) -> None
         assert len(one.events()) == len(two.events()) == 11
 
 
+def test_a_forked_process_must_open_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with made(tmp_path / "me.db") as vault:
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        with pytest.raises(InputError, match="fork"):
+            vault.record(event(1))
+
+
+def test_a_file_that_is_put_back_under_an_open_store_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "me.db"
+    with made(path) as vault:
+        vault.record(event(1))
+        (old,) = sqlite3.connect(path).execute("SELECT tally FROM meta").fetchone()
+        vault.record(event(2))
+        db = sqlite3.connect(path)
+        db.execute("UPDATE meta SET tally = ?", (old,))
+        db.execute("DELETE FROM event WHERE id = 2")
+        db.commit()
+        db.close()
+        with pytest.raises(IntegrityError, match="older"):
+            vault.events()
+
+
 def test_several_entries_are_set_or_none(tmp_path: Path) -> None:
     with made(tmp_path / "me.db") as vault:
         good = Entry(kind=EntryKind.SETTING, name="a", value=1)
