@@ -23,6 +23,8 @@ KIND_WEIGHTS: Mapping[str, float] = {
 }
 """Strength of each kind of event; of kinds that are not here (skip, search, impression) it is 0."""
 
+_LARGEST = 1e12
+
 
 @dataclass(frozen=True, kw_only=True)
 class Weighting:
@@ -54,9 +56,10 @@ class Weighting:
     def strength(self, event: Event, now: int) -> float:
         """Strength of an event at a time; finite."""
         weight = self.kinds.get(event.kind, 0.0) * (1.0 if event.value is None else event.value)
+        weight = max(-_LARGEST, min(_LARGEST, weight))
         if self.half_life_seconds is not None and event.time:
             weight *= 0.5 ** (max(0, now - event.time) / self.half_life_seconds)
-        return float(np.clip(weight, -1e12, 1e12))
+        return weight
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
