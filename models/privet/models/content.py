@@ -12,7 +12,7 @@ interface, `ItemVectors`.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,9 +142,10 @@ class TfIdf:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        arrays: list[NDArray[Any]] = [self.idf, self.indptr, self.columns, self.values, self.starts]
-        arrays += [self.postings, self.posted, self.owners, *self.shared.values()]
-        return sum(array.nbytes for array in arrays)
+        rows = self.indptr.nbytes + self.columns.nbytes + self.values.nbytes
+        columns = self.starts.nbytes + self.postings.nbytes + self.posted.nbytes
+        shared = sum(items.nbytes for items in self.shared.values())
+        return rows + columns + self.idf.nbytes + self.owners.nbytes + shared
 
     def having(self, term: str) -> NDArray[np.int32]:
         """Items that have a stem, and no other, whatever it shares its column with."""

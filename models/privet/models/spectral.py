@@ -166,9 +166,7 @@ class Spectral:
         if not learnt or not len(known):
             return ScoreParts.without_history(popularity[items])
         positions = _positions(shared, cohort.n_items)
-        rows = np.zeros((len(known), len(head)))
-        rows[np.arange(len(known)), positions[known]] = 1.0
-        mapped = _mapped(shared, rows)
+        mapped = _rows_of_map(shared, positions[known])
         within = positions[items] >= 0
         return ScoreParts(
             history=known,
@@ -250,6 +248,14 @@ def _mapped(shared: SharedState, histories: NDArray[np.float64]) -> NDArray[np.f
         return np.asarray(histories @ shared["item_map"])
     mapped = (histories @ shared["vectors"]) * shared["weights"]
     return np.asarray((mapped @ shared["vectors"].T) / shared["leave_out"])
+
+
+def _rows_of_map(shared: SharedState, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Some rows of the map: what single items of the head pull."""
+    if "item_map" in shared:
+        return np.asarray(shared["item_map"][rows], np.float64)
+    mapped = (shared["vectors"][rows] * shared["weights"]) @ shared["vectors"].T
+    return np.asarray(mapped / shared["leave_out"])
 
 
 def _positions(shared: SharedState, n_items: int) -> NDArray[np.int64]:
