@@ -69,8 +69,8 @@ class Fleet:
         directory.enrol(requests)
 
     @contextmanager
-    def alive(self) -> Iterator[list[Membership]]:
-        members = [Membership.open(path) for path in self.folders]
+    def alive(self, first: int = 0) -> Iterator[list[Membership]]:
+        members = [Membership.open(path) for path in self.folders[first:]]
         done = threading.Event()
         failed: list[BaseException] = []
 

@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.server.operation.federation import DEVICES, Fleet, made, privet, settings
+from tests.server.operation.federation import CATALOGUE, DEVICES, Fleet, made, privet, settings
 from tests.server.operation.test_documented import documented
 from tests.server.world import charges_in_file
 
@@ -31,6 +33,25 @@ def killed_at(place: Path, phase: str) -> None:
         os.kill(process.pid, signal.SIGKILL)
 
 
+@contextmanager
+def by_command(device: Path, folder: Path) -> Iterator[None]:
+    """One of the devices, run by the command line; it answers, and says so when it is stopped."""
+    events, items = folder / "events.csv", folder / "items.csv"
+    events.write_text("item_id\nitem-3\nitem-5\nno such item\n")
+    items.write_text("item_id\n" + "\n".join(CATALOGUE.item_ids) + "\n")
+    command = [str(Path(sys.executable).with_name("privet")), "client", "run", str(device)]
+    command += ["--data", str(events), "--catalogue", str(items), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+            said, _ = process.communicate(timeout=120)
+    body = json.loads(said)
+    assert set(body) == documented("privet client run")
+    assert body["answered"] > 0 and body["version"] == 1
+
+
 def spent(place: Path) -> int:
     store = RunStore(place / "runs" / "1")
     try:
@@ -44,7 +65,7 @@ def test_a_server_that_is_killed_goes_on_and_models_reach_devices_and_are_taken_
 ) -> None:
     place = tmp_path / "server"
     fleet = Fleet(made(place, settings(budget=30.0)), tmp_path)
-    with fleet.alive():
+    with fleet.alive(first=1), by_command(fleet.folders[0], tmp_path):
         killed_at(place, "allowed")
         assert spent(place) == 0
         killed_at(place, "charged")

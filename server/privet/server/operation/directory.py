@@ -18,6 +18,7 @@ import os
 import re
 import secrets
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -229,18 +230,19 @@ class Directory:
         return sorted(found, key=lambda path: int(path.name))
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, *, tries: int = 20) -> Iterator[None]:
         """Be the only server on this directory.
+
+        Args:
+            tries: A tenth of a second apart: whoever asks whether a server runs holds it for less.
 
         Raises:
             InputError: Another one is.
         """
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise InputError(f"A server runs on {self.path} already.") from error
+            if not _lock(descriptor, tries):
+                raise InputError(f"A server runs on {self.path} already.")
             yield
         finally:
             os.close(descriptor)
@@ -249,10 +251,22 @@ class Directory:
     def served(self) -> bool:
         """Whether a server runs on it now."""
         try:
-            with self.locked():
+            with self.locked(tries=1):
                 return False
         except InputError:
             return True
+
+
+def _lock(descriptor: int, tries: int) -> bool:
+    for left in reversed(range(tries)):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if left:
+                time.sleep(0.1)
+        else:
+            return True
+    return False
 
 
 def _fill(folder: Path, settings: Settings) -> None:
