@@ -58,7 +58,7 @@ def test_a_message_of_another_length_does_not_leave(step: str) -> None:
 def test_there_is_a_message_for_each_stage_of_the_trust_and_no_other(trust: Trust) -> None:
     plan = plan_of(trust, min_survivors=7)
     steps = {step.name for step in plan.steps}
-    protocol = {"hello"}
+    protocol = {"hello", "model"}
     if trust is Trust.SECURE_AGGREGATION:
         protocol |= {"advertise", "share", "cosign", "unmask"}
     policy = federation_policy(plan, FEDERATION)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.client.embedded.flower import flower_class
 
@@ -87,6 +87,7 @@ def part(field: Field, value: Any) -> Any:
     return official(field.message, value) if known else flower_class(field.message)()
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(NAMES.flatmap(lambda name: st.tuples(st.just(name), values_of(name))))
 def test_the_codec_agrees_with_flowers_protobuf_in_both_directions(
     case: tuple[str, dict[str, Any]],
