@@ -555,7 +555,7 @@ MUTANTS: dict[str, tuple[Callable[[Patch], None], Check]] = {
         released_noise_has_the_planned_scale(Trust.CENTRAL),
     ),
     "central noise dropped": (
-        set_(Coordinator, "_with_server_noise", lambda self, step, total: total),
+        set_(Coordinator, "_with_server_noise", lambda self, step, total, attempt: total),
         released_noise_has_the_planned_scale(Trust.CENTRAL),
     ),
     "noise calibrated to half of what is claimed": (
