@@ -17,7 +17,7 @@ from privet.privacy.cohorts import EVERYONE, CohortRule
 from privet.privacy.encoding import Encoding
 from privet.privacy.errors import InputError, PrivacyError
 from privet.privacy.minimization.messages import vector_message_bytes
-from privet.privacy.report.records import encode
+from privet.privacy.records import encode
 from privet.privacy.secagg.agreed import ProtocolTerms
 
 PLAN_VERSION = 1

@@ -15,7 +15,7 @@ from privet.models.rounds import check_series
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust
 from privet.privacy.canonical import INFINITY, parse_canonical
 from privet.privacy.errors import InputError, IntegrityError
-from privet.privacy.report.records import decode, mapping
+from privet.privacy.records import decode, mapping
 from privet.privacy.secagg.terms import LARGEST_DIMENSION
 
 MAX_PLAN_BYTES = 1 << 20

@@ -6,11 +6,11 @@ from typing import Any, get_type_hints
 
 from privet.privacy.canonical import Json, canonical_bytes, parse_canonical, sha256
 from privet.privacy.errors import InputError, IntegrityError
+from privet.privacy.records import decode, encode, mapping, require_keys
 from privet.privacy.report import checks
 from privet.privacy.report.aggregation import SecureAggregation
 from privet.privacy.report.claims import ClaimFacts, Verdict, claim_sentence, verdict
 from privet.privacy.report.population import COUNTED_ALONE, PopulationSection, counted_together
-from privet.privacy.report.records import decode, encode, mapping, require_keys
 from privet.privacy.report.sections import (
     AdversaryGuarantee,
     Data,

@@ -20,8 +20,8 @@ from privet.privacy.accounting.profile import PrivacyProfile, privacy_profile
 from privet.privacy.cohorts import CohortRule
 from privet.privacy.errors import IntegrityError
 from privet.privacy.ledger import Charge, Entry, EntryKind, charges
+from privet.privacy.records import decode
 from privet.privacy.report.claims import Randomness
-from privet.privacy.report.records import decode
 from privet.privacy.secagg.agreed import ProtocolTerms
 from privet.privacy.secagg.record import ProtocolRecord
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from privet.privacy.errors import InputError, IntegrityError
-from privet.privacy.report.records import decode, encode
+from privet.privacy.records import decode, encode
 from privet.privacy.secagg.parameters import (
     GraphParameters,
     log2_split_failure,
