@@ -20,7 +20,7 @@ from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.errors import EgressError, InputError, PrivacyError
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.minimization.policy import EgressPolicy
-from privet.privacy.secagg.parameters import graph_parameters
+from privet.privacy.secagg.parameters import split_resistant_parameters
 
 FEDERATION = Federation(run="a-test", server_key=bytes(32), corrupt_permille=0, drop_permille=300)
 PLAN = plan_of(Trust.SECURE_AGGREGATION, min_survivors=7)
@@ -86,21 +86,26 @@ def test_a_plan_whose_step_has_the_name_of_a_stage_has_no_policy(stage: str) -> 
         federation_policy(replace(PLAN, steps=(named, second)), FEDERATION)
 
 
-@pytest.mark.parametrize(("corrupt", "drop"), [(0, 300), (50, 100), (100, 100), (100, 300)])
-@pytest.mark.parametrize("devices", [12, 40, 100, 943, 1000])
+@pytest.mark.parametrize(("corrupt", "drop"), [(0, 300), (10, 10), (50, 100), (100, 300)])
+@pytest.mark.parametrize(
+    ("devices", "fewest"), [(12, 8), (30, 15), (100, 50), (200, 100), (943, 700), (500, 300)]
+)
 def test_no_smaller_roster_has_more_neighbours_than_the_policy_has_room_for(
-    corrupt: int, drop: int, devices: int
+    corrupt: int, drop: int, devices: int, fewest: int
 ) -> None:
     federation = replace(FEDERATION, corrupt_permille=corrupt, drop_permille=drop)
     try:
-        most, choosers = most_neighbours(devices, federation)
+        most, choosers = most_neighbours(devices, fewest, federation)
     except PrivacyError:
         pytest.skip("no graph of this size")
     rng = np.random.default_rng(devices)
-    sizes = {devices, *rng.integers(max(devices * 7 // 10, 3), devices, 12).tolist()}
+    sizes = {devices, *rng.integers(max(devices * 7 // 10, fewest), devices, 5).tolist()}
+    sizes |= {size for size in (86, 140, 350, 390) if fewest <= size < devices}
     for n in sizes:
         try:
-            k = graph_parameters(n, corrupt_permille=corrupt, drop_permille=drop).neighbours
+            k = split_resistant_parameters(
+                n, corrupt_permille=corrupt, drop_permille=drop, min_survivors=fewest
+            ).neighbours
         except PrivacyError:
             continue
         assert k <= most

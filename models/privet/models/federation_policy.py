@@ -6,17 +6,18 @@ padded to the most that it may have.
 """
 
 import math
+from contextlib import suppress
 
 import numpy as np
 
 from privet.models.federation import Federation, Stage
 from privet.models.plan import Plan
 from privet.privacy.accounting.adversaries import Adversary, Trust
-from privet.privacy.errors import EgressError, InputError
+from privet.privacy.errors import EgressError, InputError, PrivacyError
 from privet.privacy.minimization.messages import Message, Value, decode_message
 from privet.privacy.minimization.policy import EgressPolicy, FieldRule, FieldType
 from privet.privacy.secagg import device_messages as wire
-from privet.privacy.secagg.parameters import graph_parameters
+from privet.privacy.secagg.parameters import SMALLEST_COHORT, split_resistant_parameters
 from privet.privacy.secagg.primitives import KEY_BYTES, SIGNATURE_BYTES
 from privet.privacy.secagg.wire import HEADER_BYTES
 
@@ -98,22 +99,42 @@ def protocol_bytes(policy: EgressPolicy, step: str, payload: bytes) -> bytes:
 _PADDED = frozenset((Stage.SHARE.value, Stage.UNMASK.value))
 
 
-def most_neighbours(devices: int, federation: Federation) -> tuple[int, int]:
+def most_neighbours(devices: int, fewest: int, federation: Federation) -> tuple[int, int]:
     """Most neighbours that a device may choose, and most that may choose it, in any roster.
 
     Generous, for a roster may be smaller than the plan's groups and the number of those
     that choose a device is random, with mean k. A device with more is silent: below 2**-40.
 
+    Args:
+        devices: In the largest group.
+        fewest: Devices that must be left in it.
+        federation: What it assumes of devices.
+
     Raises:
         PrivacyError: No graph fits.
     """
-    k = graph_parameters(
+    # A graph that no server can cut gets denser with its size and then, at some size, sparse.
+    k, size = _neighbours(devices, fewest, federation), devices * 7 // 8
+    while size >= max(fewest, SMALLEST_COHORT):
+        with suppress(PrivacyError):  # there is no roster of this size
+            k = max(k, _neighbours(size, fewest, federation))
+        size = size * 7 // 8
+    chosen = k + k // 2 + 8
+    return min(devices - 1, chosen), min(devices - 1, chosen + 8 * math.isqrt(chosen) + 24)
+
+
+def _neighbours(devices: int, fewest: int, federation: Federation) -> int:
+    return split_resistant_parameters(
         devices,
         corrupt_permille=federation.corrupt_permille,
         drop_permille=federation.drop_permille,
+        min_survivors=fewest,
     ).neighbours
-    chosen = k + k // 4 + 8
-    return min(devices - 1, chosen), min(devices - 1, chosen + 8 * math.isqrt(chosen) + 24)
+
+
+def _most_neighbours(plan: Plan, federation: Federation) -> tuple[int, int]:
+    fewest = max(plan.facts.min_survivors, 2)
+    return most_neighbours(plan.facts.largest_group, fewest, federation)
 
 
 def _identity(plan: Plan, masked: bool) -> FieldRule:
@@ -154,7 +175,7 @@ def _advert(federation: Federation) -> FieldRule:
 
 
 def _envelopes(plan: Plan, federation: Federation) -> FieldRule:
-    neighbours, _ = most_neighbours(plan.facts.largest_group, federation)
+    neighbours, _ = _most_neighbours(plan, federation)
     fixed = HEADER_BYTES + _ADDRESS_BYTES + KEY_BYTES + SIGNATURE_BYTES
     return _rule(
         "envelopes",
@@ -207,7 +228,7 @@ def _cosignature() -> FieldRule:
 
 
 def _shares(plan: Plan, federation: Federation) -> FieldRule:
-    _, choosers = most_neighbours(plan.facts.largest_group, federation)
+    _, choosers = _most_neighbours(plan, federation)
     fixed = HEADER_BYTES + _ADDRESS_BYTES + 2 + SIGNATURE_BYTES
     return _rule(
         "shares",
