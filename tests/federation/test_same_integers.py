@@ -20,6 +20,7 @@ from tests.server.world import TwoSums
 
 from privet.client.device import egress_policy
 from privet.models.cohort import Cohort
+from privet.models.federation import SECURE_STAGES, Stage
 from privet.models.model import state_hash
 from privet.models.plan import Plan
 from privet.models.spectral import Spectral
@@ -27,12 +28,9 @@ from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.randomness import Randomness
 from privet.privacy.secagg.agreed import ProtocolTerms
-from privet.privacy.secagg.testing import STAGES as PROTOCOL_STAGES
 from privet.simulations.fleet import InProcessFleet
 from privet.simulations.memory_grid import Node
 from privet.simulations.protocol_fleet import ProtocolFleet
-
-STAGES = ("advertise", "share", "mask", "cosign", "unmask")
 
 
 def simulated(
@@ -77,9 +75,9 @@ def test_with_groups_every_group_has_the_sum_of_the_simulation(tmp_path: Path) -
     assert state_hash(first) == state_hash(second)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", SECURE_STAGES)
 def test_with_dropouts_flower_gives_what_the_protocol_in_memory_gives(
-    stage: str, tmp_path: Path
+    stage: Stage, tmp_path: Path
 ) -> None:
     plan = plan_of(Trust.SECURE_AGGREGATION, TwoSums())
     gone, world = (2, 7), World(plan, TwoSums())
@@ -87,7 +85,7 @@ def test_with_dropouts_flower_gives_what_the_protocol_in_memory_gives(
     def leave(node: Node) -> Node:
         def answer(message: Message) -> Iterable[Message]:
             asked = message.content.config_records["privet"]["stage"]
-            return [] if asked in STAGES[STAGES.index(stage) :] else node(message)
+            return [] if asked in SECURE_STAGES[SECURE_STAGES.index(stage) :] else node(message)
 
         return answer
 
@@ -95,10 +93,10 @@ def test_with_dropouts_flower_gives_what_the_protocol_in_memory_gives(
     in_memory = replace(plan, protocol=agreed)
     protocol = ProtocolFleet(
         TwoSums(),
+        in_memory,
         histories(),
         randomness=Randomness.insecure_seeded(SEED),
-        gate=Gate(egress_policy(in_memory)),
-        dropping=lambda number, rows: {PROTOCOL_STAGES[STAGES.index(stage)]: gone},
+        dropping=lambda number, rows: {stage: gone},
     )
     here = Recording(protocol)
     there = Recording(world.fleet(world.grid(dict.fromkeys(gone, leave))))
@@ -106,5 +104,5 @@ def test_with_dropouts_flower_gives_what_the_protocol_in_memory_gives(
     second = coordinate(there, plan, TwoSums(), tmp_path / "there")
     assert len(here.sums) == 2
     assert (here.sums, state_hash(first)) == (there.sums, state_hash(second))
-    left = DEVICES if stage in ("cosign", "unmask") else DEVICES - len(gone)
+    left = DEVICES if stage in (Stage.COSIGN, Stage.UNMASK) else DEVICES - len(gone)
     assert [charge.terms.survivors for charge in charged(tmp_path / "there")] == [left] * 2

@@ -1,7 +1,7 @@
 """Rounds in groups: exact sums, noise and minimum in each group, epsilon of one group."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from tests.privacy.statistics import FALSE_ALARM, chi_square_p, skellam_cdf
 from tests.server.world import charges_in_file, histories, nobody, run, small_noise
 from tests.simulations.world import Privet, save_world
 
-from privet.client.device import egress_policy
+from privet.client.device import DeviceTask, egress_policy, take_part
 from privet.models import planning
 from privet.models.cohort import Cohort
+from privet.models.federation import Stage
 from privet.models.groups import assign_groups, members
+from privet.models.model import Model
 from privet.models.plan import Plan, PublicFacts, StepPlan
 from privet.models.planning import make_plan
 from privet.models.popularity import Popularity
@@ -25,14 +27,15 @@ from privet.models.spectral import Spectral
 from privet.privacy.accounting.adversaries import Adversary, Trust, guarantees
 from privet.privacy.encoding import wrap
 from privet.privacy.errors import InputError, IntegrityError, PrivacyError
+from privet.privacy.ledger import EntryKind
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.randomness import Randomness
 from privet.privacy.report.document import Report
 from privet.privacy.report.verify import verify_report
-from privet.privacy.secagg import testing
 from privet.privacy.secagg.agreed import ProtocolTerms
-from privet.server import coordinator
+from privet.server import coordinator, remote_fleet
 from privet.server.fleet import Aggregate, ChargeSum, Fleet, GroupSum, Round
+from privet.server.protocol_round import RoundSetup, secure_round
 from privet.simulations.fleet import InProcessFleet
 from privet.simulations.protocol_fleet import ProtocolFleet
 
@@ -57,13 +60,16 @@ def grouped(
     )
 
 
-def fleet_of(kind: type[InProcessFleet] | type[ProtocolFleet], plan: Plan, rows: Cohort) -> Fleet:
-    return kind(
-        Popularity(),
-        rows,
-        randomness=Randomness.insecure_seeded(3),
-        gate=Gate(egress_policy(plan)),
-    )
+Kind = type[InProcessFleet] | type[ProtocolFleet]
+
+
+def fleet_of(
+    kind: Kind, plan: Plan, rows: Cohort, *, model: Model | None = None, seed: int = 3
+) -> Fleet:
+    model, randomness = model or Popularity(), Randomness.insecure_seeded(seed)
+    if kind is ProtocolFleet:
+        return ProtocolFleet(model, plan, rows, randomness=randomness)
+    return InProcessFleet(model, rows, randomness=randomness, gate=Gate(egress_policy(plan)))
 
 
 def round_of(plan: Plan, attempt: int = 0) -> Round:
@@ -136,17 +142,26 @@ def test_the_minimum_is_that_of_a_group_and_more_than_its_devices_are_refused() 
 
 
 def uploads(plan: Plan, rows: Cohort) -> NDArray[np.int64]:
-    """Each device's masked integers, made one by one by a fleet of single groups."""
-    fleet = fleet_of(ProtocolFleet, plan, rows)
-    assert isinstance(fleet, ProtocolFleet)
-    found = [fleet._vector(round_of(plan), row) for row in range(len(rows))]
+    """Each device's integers with its noise share, by the device's own step."""
+    found = []
+    for row in range(len(rows)):
+        admitted, _ = take_part(
+            Popularity(),
+            DeviceTask(plan=plan, step=plan.steps[0], shared={}),
+            {},
+            rows.slice(row, row + 1),
+            randomness=Randomness.insecure_seeded(3),
+            gate=Gate(egress_policy(plan)),
+            add_noise_share=True,
+        )
+        total = np.zeros(plan.steps[0].encoding.dimension, np.int64)
+        admitted.add_into(total)
+        found.append(total)
     return np.array(found, np.int64)
 
 
 @pytest.mark.parametrize("kind", [InProcessFleet, ProtocolFleet])
-def test_each_groups_sum_is_exactly_that_of_its_devices(
-    kind: type[InProcessFleet] | type[ProtocolFleet],
-) -> None:
+def test_each_groups_sum_is_exactly_that_of_its_devices(kind: Kind) -> None:
     plan = grouped(drop_permille=100 if kind is ProtocolFleet else 0)
     rows = histories(DEVICES, ITEMS)
     alone = uploads(plan, rows)
@@ -161,9 +176,7 @@ def test_each_groups_sum_is_exactly_that_of_its_devices(
 
 
 @pytest.mark.parametrize("kind", [InProcessFleet, ProtocolFleet])
-def test_what_devices_keep_stays_theirs_when_groups_change(
-    tmp_path: Path, kind: type[InProcessFleet] | type[ProtocolFleet]
-) -> None:
+def test_what_devices_keep_stays_theirs_when_groups_change(tmp_path: Path, kind: Kind) -> None:
     """The model of `tests.server.world` notices if a device is given another's state."""
     from tests.server.world import TwoSums
 
@@ -183,8 +196,7 @@ def test_what_devices_keep_stays_theirs_when_groups_change(
         seeded_noise=True,
         protocol=ProtocolTerms() if kind is ProtocolFleet else None,
     )
-    gate, rng = Gate(egress_policy(plan)), Randomness.insecure_seeded(4)
-    fleet = kind(TwoSums(), rows, randomness=rng, gate=gate)
+    fleet = fleet_of(kind, plan, rows, model=TwoSums(), seed=4)
     found = run(tmp_path / "grouped", plan, cohort=rows, wrap_fleet=lambda _: fleet)
     one = replace(facts, groups=1)
     alone = replace(plan, facts=one, steps=_ungrouped(plan), protocol=None)
@@ -347,67 +359,61 @@ def test_sums_of_other_groups_than_the_plans_or_the_charged_are_refused(
 # --- the protocol ---
 
 
-def protocol_run(
-    monkeypatch: pytest.MonkeyPatch, gone: int, *, cosigning: bool
-) -> tuple[list[testing.Cohort], Callable[[ChargeSum], Aggregate]]:
+def protocol_run(gone: int, *, cosigning: bool) -> tuple[ProtocolFleet, Round]:
     """A round in which that many devices of the last group drop out at one stage."""
-    made: list[testing.Cohort] = []
-    init = testing.Cohort.__init__
-
-    def remember(self: testing.Cohort, *arguments: object, **named: object) -> None:
-        init(self, *arguments, **named)  # type: ignore[arg-type]
-        made.append(self)
-
-    monkeypatch.setattr(testing.Cohort, "__init__", remember)
     plan, rows = grouped(min_survivors=8, drop_permille=200), histories(DEVICES, ITEMS)
     last = members(plan, "popularity", 0, rows.devices)[-1]
-    stage = "cosignature" if cosigning else "masked"
+    stage = Stage.COSIGN if cosigning else Stage.MASK
     fleet = ProtocolFleet(
         Popularity(),
+        plan,
         rows,
         randomness=Randomness.insecure_seeded(3),
-        gate=Gate(egress_policy(plan)),
         dropping=lambda number, group: {stage: last[:gone].tolist()},
     )
-    return made, lambda charge: fleet.run(round_of(plan), charge)
+    return fleet, round_of(plan)
 
 
-def unmasked(cohorts: list[testing.Cohort]) -> int:
-    return sum(bool(record.seen) for cohort in cohorts for record in cohort.records)
+def unmasked(fleet: ProtocolFleet) -> int:
+    """Devices that revealed shares."""
+    return sum(
+        any(entry.kind is EntryKind.UNMASK for entry in ledger.entries) for ledger in fleet.ledgers
+    )
 
 
 @pytest.mark.parametrize("cosigning", [False, True], ids=["too few survivors", "no quorum"])
 def test_a_group_that_fails_ends_the_round_before_any_group_is_charged_or_unmasked(
-    monkeypatch: pytest.MonkeyPatch, cosigning: bool
+    cosigning: bool,
 ) -> None:
     charged: list[Sequence[int]] = []
-    cohorts, round_ = protocol_run(monkeypatch, 6, cosigning=cosigning)
+    fleet, round_ = protocol_run(6, cosigning=cosigning)
     with pytest.raises(PrivacyError):
-        round_(charged.append)
-    assert len(cohorts) == GROUPS and not charged and unmasked(cohorts) == 0
+        fleet.run(round_, charged.append)
+    assert not charged and unmasked(fleet) == 0
 
 
-def all_groups_are_charged_before_any_is_unmasked(monkeypatch: pytest.MonkeyPatch) -> None:
-    cohorts, round_ = protocol_run(monkeypatch, 2, cosigning=False)
+def all_groups_are_charged_before_any_is_unmasked() -> None:
+    fleet, round_ = protocol_run(2, cosigning=False)
     seen: list[Sequence[int]] = []
 
     def charge(survivors: Sequence[int]) -> None:
-        assert len(cohorts) == GROUPS and unmasked(cohorts) == 0
+        assert unmasked(fleet) == 0
         seen.append(survivors)
 
-    found = round_(charge)
+    found = fleet.run(round_, charge)
+    assert unmasked(fleet) == DEVICES - 2
     assert seen == [[group.survivors for group in found.groups]]
     assert sum(seen[0]) == DEVICES - 2 and min(seen[0]) == 8
 
 
-def test_a_ledger_that_says_no_leaves_every_group_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_that_says_no_leaves_every_group_masked() -> None:
     def refuse(survivors: Sequence[int]) -> None:
         raise PrivacyError("the ledger said no")
 
-    cohorts, round_ = protocol_run(monkeypatch, 0, cosigning=False)
+    fleet, round_ = protocol_run(0, cosigning=False)
     with pytest.raises(PrivacyError, match="the ledger said no"):
-        round_(refuse)
-    assert unmasked(cohorts) == 0
+        fleet.run(round_, refuse)
+    assert unmasked(fleet) == 0
 
 
 # --- mutants ---
@@ -434,17 +440,12 @@ def minimum_of_the_total(patch: pytest.MonkeyPatch) -> None:
 
 def one_group_at_a_time(patch: pytest.MonkeyPatch) -> None:
     """Each group is charged and unmasked before the next one."""
-    collected = ProtocolFleet._collected
 
-    def eager(self: ProtocolFleet, *arguments: object) -> object:
-        cohort, drops = collected(self, *arguments)  # type: ignore[arg-type]
-        pending = cohort.server.pending_release()
-        found = cohort.reveal(lambda _: None, drops)
-        cohort.server.pending_release = lambda: pending  # type: ignore[method-assign]
-        cohort.reveal = lambda *_: found  # type: ignore[method-assign]
-        return cohort, drops
+    def eager(setup: RoundSetup, charge: ChargeSum) -> Aggregate:
+        found = [secure_round(replace(setup, groups=[nodes]), charge) for nodes in setup.groups]
+        return Aggregate(groups=tuple(one.groups[0] for one in found))
 
-    patch.setattr(ProtocolFleet, "_collected", eager)
+    patch.setattr(remote_fleet, "secure_round", eager)
 
 
 def test_noise_for_the_whole_round_instead_of_the_group_is_noticed(tmp_path: Path) -> None:
@@ -463,13 +464,12 @@ def test_a_minimum_that_is_checked_on_the_total_is_noticed(tmp_path: Path) -> No
             one_group_below_its_minimum_ends_the_round(tmp_path / "mutant")
 
 
-def test_groups_that_are_unmasked_one_by_one_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        all_groups_are_charged_before_any_is_unmasked(patch)
+def test_groups_that_are_unmasked_one_by_one_are_noticed() -> None:
+    all_groups_are_charged_before_any_is_unmasked()
     with pytest.MonkeyPatch.context() as patch:
         one_group_at_a_time(patch)
-        with pytest.raises(AssertionError):
-            all_groups_are_charged_before_any_is_unmasked(patch)
+        with pytest.raises((AssertionError, IntegrityError)):  # or the root was published early
+            all_groups_are_charged_before_any_is_unmasked()
 
 
 # --- from end to end ---

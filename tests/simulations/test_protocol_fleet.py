@@ -1,6 +1,7 @@
 """The protocol run for real gives what the simulation of its effect gives, dropouts included."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from privet.client.device import egress_policy
 from privet.models.cohort import Cohort
+from privet.models.federation import SECURE_STAGES, Stage
 from privet.models.plan import Plan, PublicFacts
 from privet.models.planning import make_plan
 from privet.models.popularity import Popularity
@@ -52,13 +54,13 @@ def plan(*, fewest: int = FEWEST, protocol: bool = True) -> Plan:
 
 
 def over_protocol(
-    rows: Cohort, drops: Mapping[str, Collection[int]] | None = None
+    rows: Cohort, drops: Mapping[Stage, Collection[int]] | None = None
 ) -> ProtocolFleet:
     return ProtocolFleet(
         Popularity(),
+        plan(),
         rows,
         randomness=Randomness.insecure_seeded(1),
-        gate=Gate(egress_policy(plan())),
         dropping=lambda number, all_: drops or {},
     )
 
@@ -79,40 +81,41 @@ def coordinate(
 
 
 def test_the_protocol_gives_the_same_model_as_the_simulation_of_its_effect(tmp_path: Path) -> None:
-    simulated = InProcessFleet(
-        Popularity(),
-        histories(),
-        randomness=Randomness.insecure_seeded(1),
-        gate=Gate(egress_policy(plan(protocol=False))),
-    )
     shared = [
         coordinate(fleet, tmp_path / name, protocol=name == "b")[0].run()["popularity"]
-        for name, fleet in (("a", simulated), ("b", over_protocol(histories())))
+        for name, fleet in (("a", simulated()), ("b", over_protocol(histories())))
     ]
     assert np.array_equal(shared[0], shared[1])
 
 
-@pytest.mark.parametrize("stage", ["advert", "sharing", "masked", "cosignature", "shares"])
+@pytest.mark.parametrize("stage", SECURE_STAGES)
 def test_the_ledger_is_charged_with_the_survivors_and_the_sum_is_theirs(
-    stage: str, tmp_path: Path
+    stage: Stage, tmp_path: Path
 ) -> None:
     gone = (3, 7, 20, 31)
     coordinator, store = coordinate(over_protocol(histories(), {stage: gone}), tmp_path)
     learnt = coordinator.run()["popularity"]
     (charge,) = charges(store.entries)
-    left = DEVICES if stage in ("cosignature", "shares") else DEVICES - len(gone)
+    left = DEVICES if stage in (Stage.COSIGN, Stage.UNMASK) else DEVICES - len(gone)
     assert charge.terms.survivors == left
     kept = [i for i in range(DEVICES) if left == DEVICES or i not in gone]
-    alone = over_protocol(histories())
-    round_ = _round()
-    total = sum(alone._vector(round_, i).astype(np.int64) for i in kept)
-    scale = plan().steps[0].encoding.scale
-    signed = np.asarray(total, np.int64).astype(np.uint32).astype(np.int32)
-    assert np.array_equal(learnt, signed / scale)
+    of_kept = replace(_round(protocol=False), devices=np.array(kept, np.int64))
+    total = simulated().run(of_kept, lambda survivors: None).total
+    assert np.array_equal(learnt, total.astype(np.int32) / plan().steps[0].encoding.scale)
 
 
-def _round() -> Round:
-    return Round(plan=plan(), step=plan().steps[0], shared={})
+def _round(*, protocol: bool = True) -> Round:
+    asked = plan(protocol=protocol)
+    return Round(plan=asked, step=asked.steps[0], shared={})
+
+
+def simulated() -> InProcessFleet:
+    return InProcessFleet(
+        Popularity(),
+        histories(),
+        randomness=Randomness.insecure_seeded(1),
+        gate=Gate(egress_policy(plan(protocol=False))),
+    )
 
 
 def test_fewer_survivors_cost_more_epsilon_and_never_more_than_planned() -> None:
@@ -127,7 +130,7 @@ def test_fewer_survivors_cost_more_epsilon_and_never_more_than_planned() -> None
 def test_below_the_fewest_survivors_nothing_is_learnt_and_nothing_is_charged(
     tmp_path: Path,
 ) -> None:
-    drops = {"masked": range(DEVICES - FEWEST + 1)}
+    drops = {Stage.MASK: range(DEVICES - FEWEST + 1)}
     coordinator, store = coordinate(over_protocol(histories(), drops), tmp_path)
     with pytest.raises(PrivacyError):
         coordinator.run()
@@ -146,7 +149,7 @@ def test_a_charge_that_fails_leaves_the_sum_masked(tmp_path: Path) -> None:
 
 def test_every_device_that_sent_its_masked_vector_finds_it_under_the_rounds_root() -> None:
     late, gone = (3, 7), (20, 31)
-    fleet = over_protocol(histories(), {"masked": gone, "shares": late})
+    fleet = over_protocol(histories(), {Stage.MASK: gone, Stage.UNMASK: late})
     fleet.run(_round(), lambda survivors: None)
     (messages,) = fleet.rounds
     root = messages.publish()
@@ -154,10 +157,9 @@ def test_every_device_that_sent_its_masked_vector_finds_it_under_the_rounds_root
     for row, ledger in enumerate(fleet.ledgers):
         stages = [sent.slot.stage for sent in ledger.sent]
         if row in gone:
-            assert stages == ["advert", "sharing"]
+            assert stages == [Stage.ADVERTISE, Stage.SHARE]
             continue
-        whole = ["advert", "sharing", "masked", "cosignature", "shares"]
-        assert stages == (whole[:-1] if row in late else whole)
+        assert stages == list(SECURE_STAGES[:-1] if row in late else SECURE_STAGES)
         mine = ledger.sent[2]
         receipt = messages.receipt(mine.leaf)
         root.check(receipt, mine)
@@ -166,3 +168,32 @@ def test_every_device_that_sent_its_masked_vector_finds_it_under_the_rounds_root
     other = fleet.ledgers[1].sent[2]
     with pytest.raises(IntegrityError):
         root.check(messages.receipt(fleet.ledgers[0].sent[2].leaf), other)
+
+
+def test_a_round_that_is_repeated_has_the_same_dropouts_and_the_same_sum() -> None:
+    def drops(number: int, rows: Sequence[int]) -> Mapping[Stage, Collection[int]]:
+        return {Stage.MASK: rows[number : number + 4]}
+
+    def fleet() -> ProtocolFleet:
+        seeded = Randomness.insecure_seeded(1)
+        return ProtocolFleet(Popularity(), plan(), histories(), randomness=seeded, dropping=drops)
+
+    before = fleet().run(_round(), lambda survivors: None)
+    again = fleet().run(replace(_round(), repeats=True), lambda survivors: None)
+    assert before.survivors == again.survivors == DEVICES - 4
+    assert np.array_equal(before.total, again.total)
+
+
+def test_devices_with_fresh_noise_do_not_repeat_a_release() -> None:
+    secret = replace(plan(), seeded_noise=False)
+    fleet = ProtocolFleet(Popularity(), secret, histories(), randomness=Randomness.secret())
+    round_ = Round(plan=secret, step=secret.steps[0], shared={}, repeats=True)
+    with pytest.raises(PrivacyError, match="fresh noise"):
+        fleet.run(round_, lambda survivors: None)
+
+
+def test_a_plan_that_says_nothing_of_the_protocol_is_refused() -> None:
+    with pytest.raises(PrivacyError, match="does not say"):
+        ProtocolFleet(
+            Popularity(), plan(protocol=False), histories(), randomness=Randomness.secret()
+        )

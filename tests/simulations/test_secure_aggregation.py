@@ -13,10 +13,11 @@ from tests.server.world import TwoSums, histories
 from tests.simulations.world import Privet, save_world
 
 from privet.client.device import DeviceTask, egress_policy, take_part
+from privet.models.federation import Federation
+from privet.models.model import state_hash
 from privet.models.plan import Plan, PublicFacts
 from privet.models.planning import make_plan
 from privet.models.popularity import Popularity
-from privet.models.protocol import round_terms
 from privet.privacy.accounting.accountants import claimed_epsilon
 from privet.privacy.accounting.adversaries import Adversary, Trust, guarantees
 from privet.privacy.accounting.events import SkellamEvent
@@ -70,13 +71,16 @@ def test_a_certifier_whose_key_is_the_servers_is_refused() -> None:
     server = SigningKey.generate()
     plan = planned(ProtocolTerms(certifier_key=server.public.hex()))
     with pytest.raises(InputError, match="not the server"):
-        round_terms(plan, plan.steps[0], {}, run="r", round_number=0, server_key=server.public)
+        terms_of(plan, server.public)
 
 
-def terms_of(plan: Plan) -> Terms:
-    return round_terms(
-        plan, plan.steps[0], {}, run="r", round_number=0, server_key=bytes(31) + b"\1"
+def terms_of(plan: Plan, server_key: bytes = bytes(31) + b"\1") -> Terms:
+    assert plan.protocol is not None
+    key = plan.protocol.certifier_key
+    federation = Federation(
+        run="r", server_key=server_key, certifier_key=None if key is None else bytes.fromhex(key)
     )
+    return federation.terms(plan, plan.steps[0], model_hash=state_hash({}), round_number=0)
 
 
 def test_the_certifier_is_in_the_plans_hash_and_in_the_terms_that_a_device_makes() -> None:
@@ -229,7 +233,7 @@ def test_a_run_of_the_protocol_says_what_it_did(tmp_path: Path, privet: Privet) 
     assert sum(group.asked - group.answered["shares"] for group in round_.groups) == 12
     assert all(24 <= group.survivors <= group.devices <= 30 for group in round_.groups)
     assert all(group.log2_split_failure < -40 for group in round_.groups)
-    assert all((group.up_bytes or 0) > 4 * 12 for group in round_.groups)
+    assert all(group.up_bytes > 4 * 12 for group in round_.groups)
     assert report.mechanism[0].devices == min(group.survivors for group in round_.groups)
     rows = {row.adversary: row for row in report.adversaries}
     assert "not run" not in rows["A3"].assumption and "for real" in rows["A3"].assumption

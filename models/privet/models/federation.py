@@ -30,6 +30,10 @@ class Stage(StrEnum):
     MODEL = "model"
 
 
+SECURE_STAGES = (Stage.ADVERTISE, Stage.SHARE, Stage.MASK, Stage.COSIGN, Stage.UNMASK)
+"""Of a round of secure aggregation, in their order."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Federation:
     """The public constants of a federation, the same on the server and on every device.

@@ -27,6 +27,10 @@ class Reply:
 class Courier(Protocol):
     """A transport, as the server sees it."""
 
+    @property
+    def transport(self) -> str:
+        """What it is, in a few words, for the ledger."""
+
     def nodes(self) -> Sequence[int]:
         """The nodes that are connected now."""
 

@@ -46,6 +46,8 @@ class GridCourier:
         poll_seconds: Between two looks for replies.
     """
 
+    transport = "messages between processes"
+
     def __init__(self, grid: "Grid", *, poll_seconds: float = POLL_SECONDS) -> None:
         """Use the grid."""
         self._grid, self._poll = grid, poll_seconds

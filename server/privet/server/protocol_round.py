@@ -6,8 +6,9 @@ A device that is late, silent or wrong in a stage has dropped out and harms nobo
 ends early only when too few are left, and then nothing is learnt.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -44,6 +45,8 @@ class RoundSetup:
         deadlines: How long to wait.
         enrolment: Who is at which node.
         attendance: Where to count.
+        down: Bytes of the requests to each node, without what the transport adds.
+        up: Bytes of the replies of use, likewise.
     """
 
     terms: Terms
@@ -56,6 +59,8 @@ class RoundSetup:
     deadlines: Deadlines
     enrolment: Enrolment
     attendance: Attendance
+    down: Counter[int] = field(default_factory=Counter)
+    up: Counter[int] = field(default_factory=Counter)
 
     def collect(
         self, stage: Stage, payloads: dict[int, bytes], accept: Callable[[int, bytes], None]
@@ -74,7 +79,10 @@ class RoundSetup:
 
         def accept_bare(node: int, payload: bytes) -> None:
             accept(node, protocol_bytes(self.policy, step, payload))
+            self.up[node] += len(payload)
 
+        for node, payload in payloads.items():
+            self.down[node] += len(payload)
         seconds = self.deadlines.of(stage)
         return self.attendance.collect(self.courier, stage, requests, seconds, accept_bare)
 
@@ -166,12 +174,18 @@ def secure_round(setup: RoundSetup, charge: ChargeSum) -> Aggregate:
     play(Stage.UNMASK, requests, Server.accept_shares)
     found = [group.server.finish() for group in groups]
     records = [
-        GroupRecord.of(group.server, sum_, asked=len(nodes))
+        GroupRecord.of(
+            group.server,
+            sum_,
+            asked=len(nodes),
+            up_bytes=max(setup.up[node] for node in nodes),
+            down_bytes=max(setup.down[node] for node in nodes),
+        )
         for group, sum_, nodes in zip(groups, found, setup.groups, strict=True)
     ]
     return Aggregate(
         groups=tuple(GroupSum(total=sum_.total, survivors=len(sum_.survivors)) for sum_ in found),
-        protocol=ProtocolRecord.of(setup.terms, records, transport="messages between processes"),
+        protocol=ProtocolRecord.of(setup.terms, records, transport=setup.courier.transport),
     )
 
 

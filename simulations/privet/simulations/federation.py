@@ -182,18 +182,21 @@ def federate(
     try:
         spending = None if population is None else _spending(population, plan, store, tuning)
         randomness, repeatable = _randomness(plan, store, seed)
-        gate = Gate(egress_policy(plan))
         fleet: Fleet
         if plan.protocol is None:
             fleet = InProcessFleet(
-                model, task.train, randomness=randomness, gate=gate, on_devices=on_devices
+                model,
+                task.train,
+                randomness=randomness,
+                gate=Gate(egress_policy(plan)),
+                on_devices=on_devices,
             )
         else:
             fleet = ProtocolFleet(
                 model,
+                plan,
                 task.train,
                 randomness=randomness,
-                gate=gate,
                 dropping=dropping or random_drops(0.0, 0),
                 on_devices=on_devices or (lambda _: None),
             )

@@ -149,18 +149,13 @@ def _cells(groups: Sequence[GroupRecord]) -> list[str]:
         *("cannot" if value == -float("inf") else number(value, 3) for value in worst),
         _range([g.survivors for g in groups]),
         *(number(count) for count in dropped),
-        _size([g.up_bytes for g in groups]),
-        _size([g.down_bytes for g in groups]),
+        size(max(g.up_bytes for g in groups)),
+        size(max(g.down_bytes for g in groups)),
     ]
 
 
 def _reached(group: GroupRecord, stage: str) -> int:
     return group.asked if stage == "asked" else group.answered[stage]
-
-
-def _size(counts: Sequence[int | None]) -> str:
-    known = [count for count in counts if count is not None]
-    return size(max(known)) if known else "not counted"
 
 
 def _range(values: Sequence[int]) -> str:

@@ -32,8 +32,8 @@ class GroupRecord:
         log2_split_failure: Of the bound on P[a server could cut the survivors in two].
         answered: Devices that answered, by stage.
         survivors: Devices in the sum.
-        up_bytes: Most that one device sent in the protocol; None if nobody counted.
-        down_bytes: Most that one device received, likewise.
+        up_bytes: Most that one device sent in the round, without what the transport adds.
+        down_bytes: Most that one device was sent, likewise.
     """
 
     asked: int
@@ -45,11 +45,13 @@ class GroupRecord:
     log2_split_failure: float
     answered: Mapping[str, int]
     survivors: int
-    up_bytes: int | None = None
-    down_bytes: int | None = None
+    up_bytes: int
+    down_bytes: int
 
     @classmethod
-    def of(cls, server: Server, found: Aggregate, *, asked: int) -> "GroupRecord":
+    def of(
+        cls, server: Server, found: Aggregate, *, asked: int, up_bytes: int, down_bytes: int
+    ) -> "GroupRecord":
         """The record of a group whose round has ended."""
         parameters = server.roster.parameters
         return cls(
@@ -57,6 +59,8 @@ class GroupRecord:
             devices=parameters.devices,
             answered=found.answered,
             survivors=len(found.survivors),
+            up_bytes=up_bytes,
+            down_bytes=down_bytes,
             **failures(parameters, server.roster.terms.min_survivors),  # type: ignore[arg-type]
         )
 
@@ -135,7 +139,7 @@ class ProtocolRecord:
             and group.survivors == counts[3] >= self.min_survivors
             and counts[4] >= parameters.quorum
             and counts[5] >= group.threshold
-            and min(group.up_bytes or 0, group.down_bytes or 0) >= 0
+            and min(group.up_bytes, group.down_bytes) >= 0
         )
         if not fitting:
             raise IntegrityError("The ledger records devices that no round of the protocol has.")
