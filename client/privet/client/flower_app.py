@@ -17,7 +17,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from privet.client.session import DeviceSession
-from privet.privacy.minimization.envelope import ACTION, RECORD, Envelope
+from privet.privacy.minimization.envelope import (
+    ACTION,
+    NO_ANSWER,
+    NO_ANSWER_CODE,
+    RECORD,
+    Envelope,
+)
 from privet.privacy.minimization.flower_environment import quiet_flower
 from privet.privacy.minimization.gate import AdmittedMessage
 from privet.privacy.minimization.messages import scrub
@@ -26,7 +32,6 @@ if TYPE_CHECKING:
     from flwr.app import Context, Message
     from flwr.clientapp import ClientApp
 
-NO_ANSWER = 0
 _STATE, _ROUND = "privet", "round"
 _LOG = logging.getLogger("privet.client")
 
@@ -77,7 +82,7 @@ def _reply(message: "Message", request: Envelope, admitted: AdmittedMessage | No
 def _no_answer(message: "Message") -> "Message":
     from flwr.app import Error, Message
 
-    return Message(Error(code=NO_ANSWER, reason="no answer"), reply_to=message)
+    return Message(Error(code=NO_ANSWER_CODE, reason=NO_ANSWER), reply_to=message)
 
 
 def _kept(context: "Context") -> bytes:

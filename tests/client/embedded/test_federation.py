@@ -27,7 +27,7 @@ from privet.client.embedded.errors import RejectedError, UnreachableError
 from privet.client.embedded.identity import NodeIdentity, ServerClock
 from privet.client.embedded.transport import FleetConnection
 from privet.privacy.errors import PrivacyError
-from privet.privacy.minimization.envelope import Envelope
+from privet.privacy.minimization.envelope import NO_ANSWER, NO_ANSWER_CODE, Envelope
 from privet.privacy.minimization.gate import AdmittedMessage
 
 
@@ -72,7 +72,7 @@ def test_several_devices_in_one_process_answer_a_stock_superlink_exactly(
     assert not {node.node_id for node in side.grid.get_nodes()} & set(payloads)
 
 
-def test_a_no_is_silence_whatever_its_reason(link: SuperLink, side: ServerSide) -> None:
+def test_a_no_is_the_same_reply_whatever_its_reason(link: SuperLink, side: ServerSide) -> None:
     def refuse(asked: Envelope) -> None:
         if asked.stage == "loud":
             raise PrivacyError("not agreed")
@@ -81,10 +81,13 @@ def test_a_no_is_silence_whatever_its_reason(link: SuperLink, side: ServerSide) 
         assert device.node_id
         sent = [flower_message(device.node_id, envelope(stage=s)) for s in ("quiet", "loud")]
         ids = side.push(sent)
-        steps = [steps_until(device, Outcome.SILENT)[-1] for _ in ids]
+        steps = [steps_until(device, Outcome.REFUSED)[-1] for _ in ids]
         assert {type(step.error) for step in steps} == {type(None), PrivacyError}
         assert steps_until(device, Outcome.IDLE)[-1].error is None
-        assert side.replies(ids, timeout=0.3) == []
+        replies = side.replies(ids)
+        assert [reply.has_content() for reply in replies] == [False, False]
+        said = {(reply.error.code, reply.error.reason) for reply in replies}
+        assert said == {(NO_ANSWER_CODE, NO_ANSWER)}
 
 
 def test_a_bug_in_the_handler_reaches_the_host_and_is_not_repeated(
@@ -97,7 +100,7 @@ def test_a_bug_in_the_handler_reaches_the_host_and_is_not_repeated(
         assert device.node_id
         side.push([flower_message(device.node_id, envelope())])
         with pytest.raises(ZeroDivisionError):
-            steps_until(device, Outcome.SILENT)
+            steps_until(device, Outcome.REFUSED)
         assert device.step().outcome is Outcome.IDLE
 
 

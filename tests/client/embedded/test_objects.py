@@ -1,6 +1,7 @@
 """Requests that Flower makes are read, replies are what Flower reads, and nothing else passes."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,13 +14,14 @@ from privet.client.embedded.errors import ProtocolError
 from privet.client.embedded.objects import (
     Request,
     check_announcement,
+    make_refusal,
     make_reply,
     pack,
     read_request,
     unpack,
 )
 from privet.client.embedded.wire import decode, encode
-from privet.privacy.minimization.envelope import Envelope
+from privet.privacy.minimization.envelope import NO_ANSWER, NO_ANSWER_CODE, Envelope
 
 NODE = 7
 ENVELOPES = st.builds(
@@ -109,6 +111,29 @@ def test_a_reply_is_what_flower_makes_of_the_same_content(asked: Envelope, paylo
     assert pushed.has_content() and not pushed.has_error()
 
 
+@given(ENVELOPES)
+def test_a_refusal_is_an_error_that_flower_reads_and_says_nothing_of_the_payload(
+    asked: Envelope,
+) -> None:
+    from flwr.common.serde import message_from_proto
+    from flwr.supercore.inflatable.inflatable_object import get_object_tree
+    from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+
+    request = read(announced(asked))
+    refusal = make_refusal(request)
+    assert refusal == make_refusal(replace(request, envelope=asked.reply(b"else")))
+    found: Any = inflate_object_from_contents(refusal.message_id, dict(refusal.contents))
+    tree = get_object_tree(found).SerializeToString(deterministic=True)
+    assert tree == encode("ObjectTree", refusal.tree)
+    pushed = message_from_proto(
+        flower_class("Message").FromString(encode("Message", refusal.message))
+    )
+    assert pushed.metadata.reply_to_message_id == request.message_id
+    for message in (found, pushed):
+        assert message.has_error() and not message.has_content()
+        assert (message.error.code, message.error.reason) == (NO_ANSWER_CODE, NO_ANSWER)
+
+
 def test_a_reply_says_nothing_but_the_payload(monkeypatch: pytest.MonkeyPatch) -> None:
     request = read(announced(envelope(b"question")))
     first = make_reply(request, b"answer")
@@ -163,7 +188,7 @@ def test_an_announcement_that_is_not_its_message_is_refused(change: dict[str, An
 
 
 @pytest.mark.parametrize(
-    "change", [{"metadata": None}, {"content": b"\x0a\x00"}, {"error": b"\x08\x01"}]
+    "change", [{"metadata": None}, {"content": b"\x0a\x00"}, {"error": {"code": 1, "reason": ""}}]
 )
 def test_an_announcement_of_anything_else_is_refused(change: dict[str, Any]) -> None:
     message, objects = announced(envelope())

@@ -30,14 +30,14 @@ MAX_BACKOFF_SECONDS = 30.0
 class Outcome(StrEnum):
     """What came of a step.
 
-    IDLE: there was no request. ANSWERED: the server has the reply. SILENT: the handler said no, and
-    nothing was sent. DROPPED: a request was malformed, too late or seen before, or its reply came
+    IDLE: there was no request. ANSWERED: the server has the reply. REFUSED: the handler said no, and
+    the server was told that there is no answer, and not why. DROPPED: a request was malformed, too late or seen before, or its reply came
     too late. WAITING: the server cannot be reached; the next step goes on where this one stopped.
     """
 
     IDLE = "idle"
     ANSWERED = "answered"
-    SILENT = "silent"
+    REFUSED = "refused"
     DROPPED = "dropped"
     WAITING = "waiting"
 
@@ -50,13 +50,22 @@ class Step:
     error: PrivetError | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """What is to be said to a request: what the gate admitted, or no, and why for the host."""
+
+    request: Request
+    admitted: AdmittedMessage | None = None
+    error: PrivetError | None = None
+
+
 class EmbeddedDevice:
     """One device of a federation, inside an app.
 
     Args:
         connection: To its server.
         handler: Gets a request's envelope, and returns what the gate admitted as its answer, or
-            None for silence. An error of Privet's is a no as well: silence, and the host sees why.
+            None for a refusal. An error of Privet's is a refusal as well, and the host sees why.
             Any other exception is a bug and goes on to the host.
         node_id: What :meth:`join` returned the last time, if the host kept it.
         heartbeat_interval: Seconds; the server takes a device that it has not heard of for twice as
@@ -86,7 +95,7 @@ class EmbeddedDevice:
         self.node_id = node_id
         self._heartbeat_due: float | None = None  # None while offline
         self._announced: Mapping[str, Any] | None = None
-        self._reply: tuple[Request, AdmittedMessage] | None = None
+        self._reply: _Answer | None = None
         self._tries = 0
         self._busy = 0
         self._seen: OrderedDict[str, None] = OrderedDict()
@@ -209,19 +218,21 @@ class EmbeddedDevice:
     def _go_on(self) -> Step:
         """Bring the request at hand to its end, from wherever the last step left it."""
         if self._announced is not None:
-            refused = self._handle(self._announced)
-            if self._reply is None:
-                return Step(outcome=Outcome.SILENT, error=refused)
+            self._reply = self._handle(self._announced)
         assert self._reply is not None
-        request, admitted = self._reply
+        request, admitted, error = self._reply.request, self._reply.admitted, self._reply.error
         self._check_time(request.metadata)
         self._tries += 1
-        if not self.connection.send(request, admitted) and self._tries == 1:
+        if admitted is None:
+            taken = self.connection.refuse(request)
+        else:
+            taken = self.connection.send(request, admitted)
+        if not taken and self._tries == 1:
             raise RejectedError("The server took no reply: it came too late, or there was one.")
         self._forget()
-        return Step(outcome=Outcome.ANSWERED)
+        return Step(outcome=Outcome.REFUSED if admitted is None else Outcome.ANSWERED, error=error)
 
-    def _handle(self, announced: Mapping[str, Any]) -> PrivetError | None:
+    def _handle(self, announced: Mapping[str, Any]) -> _Answer:
         """Fetch a request and ask the handler; whatever it says, the request counts as seen."""
         if announced["message_id"] in self._seen:
             raise ProtocolError("A request was delivered a second time.")
@@ -231,14 +242,12 @@ class EmbeddedDevice:
         self._seen[request.message_id] = None
         if len(self._seen) > MAX_REMEMBERED:
             self._seen.popitem(last=False)
+        without_payload = replace(request, envelope=request.envelope.reply(b""))
         try:
             admitted = self.handler(request.envelope)
         except PrivetError as error:
-            return error
-        if admitted is not None:
-            without_payload = replace(request, envelope=request.envelope.reply(b""))
-            self._reply = (without_payload, admitted)
-        return None
+            return _Answer(request=without_payload, error=error)
+        return _Answer(request=without_payload, admitted=admitted)
 
     def _check_time(self, metadata: Mapping[str, Any]) -> None:
         if not self.connection.clock.now() < metadata["created_at"] + metadata["ttl"]:

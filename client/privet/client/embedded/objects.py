@@ -6,7 +6,8 @@ metadata), the RecordDict of its content (JSON: record names to ids), and one Co
 fields of an :class:`~privet.privacy.minimization.envelope.Envelope`. Anything else is refused unread.
 
 Formal Guarantees:
-    A reply's objects are a function of the request and of the payload alone. All that Flower would
+    A reply's objects are a function of the request and of the payload alone, a refusal's of the
+    request alone. All that Flower would
     have a node say about itself (its clock, how long it computed, an error's text) is left out:
     time and lifetime repeat the request's.
 """
@@ -21,7 +22,13 @@ from typing import Any
 from privet.client.embedded.errors import ProtocolError
 from privet.client.embedded.wire import decode, encode
 from privet.privacy.errors import InputError
-from privet.privacy.minimization.envelope import MESSAGE_TYPE, RECORD, Envelope
+from privet.privacy.minimization.envelope import (
+    MESSAGE_TYPE,
+    NO_ANSWER,
+    NO_ANSWER_CODE,
+    RECORD,
+    Envelope,
+)
 
 HEAD_MAX_BYTES = 128  # a type, an id of 64 characters, a length
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -51,7 +58,7 @@ class Reply:
     """A reply, ready to be pushed.
 
     Attributes:
-        message: Flower's Message for ``push-messages``: metadata, and a content that is empty there.
+        message: Flower's Message for ``push-messages``: metadata, and an empty content or an error.
         tree: The objects' ids, nested.
         contents: The objects by id; children come first.
     """
@@ -152,16 +159,7 @@ def read_request(metadata: Mapping[str, Any], pull: Callable[[str], bytes]) -> R
 
 def make_reply(request: Request, payload: bytes) -> Reply:
     """The objects of a reply; the same for the same request and payload."""
-    asked = request.metadata
-    metadata = {
-        **{name: asked[name] for name in ("run_id", "group_id", "message_type")},
-        **{name: asked[name] for name in ("created_at", "ttl")},
-        "src_node_id": asked["dst_node_id"],
-        "dst_node_id": asked["src_node_id"],
-        "src_task_id": asked["dst_task_id"],
-        "dst_task_id": asked["src_task_id"],
-        "reply_to_message_id": request.message_id,
-    }
+    metadata = _reply_metadata(request)
     record_id, record = pack("ConfigRecord", (), _write_record(request.envelope.reply(payload)))
     content_id, content = pack("RecordDict", (record_id,), _references(record_id))
     body = encode("Message", {"metadata": metadata})
@@ -175,6 +173,33 @@ def make_reply(request: Request, payload: bytes) -> Reply:
         },
         contents={record_id: record, content_id: content, message_id: message},
     )
+
+
+def make_refusal(request: Request) -> Reply:
+    """The object of a reply that there is no answer; the same for the same request."""
+    metadata = _reply_metadata(request)
+    error = {"code": NO_ANSWER_CODE, "reason": NO_ANSWER}
+    message_id, message = pack(
+        "Message", (), encode("Message", {"metadata": metadata, "error": error})
+    )
+    return Reply(
+        message={"metadata": {**metadata, "message_id": message_id}, "error": error},
+        tree={"object_id": message_id},
+        contents={message_id: message},
+    )
+
+
+def _reply_metadata(request: Request) -> dict[str, Any]:
+    asked = request.metadata
+    return {
+        **{name: asked[name] for name in ("run_id", "group_id", "message_type")},
+        **{name: asked[name] for name in ("created_at", "ttl")},
+        "src_node_id": asked["dst_node_id"],
+        "dst_node_id": asked["src_node_id"],
+        "src_task_id": asked["dst_task_id"],
+        "dst_task_id": asked["src_task_id"],
+        "reply_to_message_id": request.message_id,
+    }
 
 
 def _is_announced(signed: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:

@@ -114,6 +114,7 @@ SCHEMA: Mapping[str, tuple[Field, ...]] = {
         _inner(2, "content", "RecordDict"),
         _inner(3, "error", "Error"),
     ),
+    "Error": (_one(1, "code", "sint64"), _one(2, "reason", "string")),
     "Metadata": (
         _one(1, "run_id", "uint64"),
         _one(2, "message_id", "string"),
@@ -145,6 +146,6 @@ SCHEMA: Mapping[str, tuple[Field, ...]] = {
     ),
 }
 OPAQUE = {
-    *("Reconnect", "PushMessagesResponse.ResultsEntry", "RecordDict", "Error"),
+    *("Reconnect", "PushMessagesResponse.ResultsEntry", "RecordDict"),
     *("DoubleList", "SintList", "UintList", "BoolList", "StringList", "BytesList"),
 }

@@ -1,8 +1,8 @@
 """The device's side of Flower's Fleet protocol: one HTTPS connection to one pinned server.
 
 The only module of the client that opens a connection. It sends the protocol's fixed envelopes (the
-node's key and id, ids of messages and objects), which hold nothing of a history, and the payload of
-an :class:`AdmittedMessage`, which only the gate makes. It never asks for code or settings.
+node's key and id, ids of messages and objects, "no answer"), which hold nothing of a history, and the
+payload of an :class:`AdmittedMessage`, which only the gate makes. It never asks for code or settings.
 
 Formal Guarantees:
     No byte of a request is sent before the server has shown a certificate for its name that the
@@ -28,7 +28,14 @@ from privet.client.embedded.errors import (
 )
 from privet.client.embedded.fleet_server import FleetServer
 from privet.client.embedded.identity import NodeIdentity, ServerClock
-from privet.client.embedded.objects import Request, check_announcement, make_reply, read_request
+from privet.client.embedded.objects import (
+    Reply,
+    Request,
+    check_announcement,
+    make_refusal,
+    make_reply,
+    read_request,
+)
 from privet.client.embedded.wire import decode, encode
 from privet.privacy.errors import EgressError, InputError
 from privet.privacy.minimization.gate import AdmittedMessage
@@ -144,7 +151,13 @@ class FleetConnection:
         """
         if type(admitted) is not AdmittedMessage:
             raise EgressError("A device sends what its gate admitted, and nothing else.")
-        reply = make_reply(request, admitted.payload)
+        return self._push(request, make_reply(request, admitted.payload))
+
+    def refuse(self, request: Request) -> bool:
+        """Say that there is no answer to a request, and not why; otherwise as :meth:`send`."""
+        return self._push(request, make_refusal(request))
+
+    def _push(self, request: Request, reply: Reply) -> bool:
         node = {"node": {"node_id": request.metadata["dst_node_id"]}}
         answer = self._call(
             "push-messages",

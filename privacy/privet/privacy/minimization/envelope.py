@@ -3,7 +3,9 @@
 A request is a Flower message of type :data:`MESSAGE_TYPE` (``@app.query("privet")``) whose content
 holds one ConfigRecord, named :data:`RECORD`, with the four fields of an :class:`Envelope` and
 nothing else. A reply is the same record with the request's stage, run and round, and the bytes that
-the gate admitted as its payload; so everything but the payload was known to the server before.
+the gate admitted as its payload; so everything but the payload was known to the server before. A device
+that refuses a request says so with Flower's error of code :data:`NO_ANSWER_CODE` and text
+:data:`NO_ANSWER`, whatever its reason, so that nobody waits for it.
 
 The payload is bytes in the ConfigRecord, whatever its size. As one uint8 array in an ArrayRecord a
 megabyte takes less to write and to read with Flower 1.41 (2.2 against 8.5 ms of one core; half
@@ -22,6 +24,7 @@ from privet.privacy.errors import InputError
 ACTION = "privet"
 MESSAGE_TYPE = f"query.{ACTION}"
 RECORD = "privet"
+NO_ANSWER_CODE, NO_ANSWER = 0, "no answer"
 MAX_WORD = 128
 MAX_ROUND = (1 << 31) - 1
 

@@ -89,7 +89,7 @@ def run_command(
         membership.close()
     body = {
         "answered": outcomes["answered"],
-        "silent": outcomes["silent"],
+        "refused": outcomes["refused"],
         "version": None if held is None else held.version,
         "state_hash": None if held is None else held.state_hash,
     }
@@ -97,7 +97,7 @@ def run_command(
         print_json(body)
         return
     console.print(
-        f"Answered {body['answered']} times, was silent {body['silent']} times. Model: "
+        f"Answered {body['answered']} times, refused {body['refused']} times. Model: "
         f"{body['version'] or 'none'}."
     )
 
