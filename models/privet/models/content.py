@@ -36,6 +36,18 @@ class ItemVectors(Protocol):
     def similarities(self, items: NDArray[np.integer]) -> NDArray[np.float32]:
         """Cosines among some items, shape ``(m, m)``."""
 
+    def mixture(
+        self, items: NDArray[np.integer], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Every item's weighted sum of its cosines with some, shape ``(n_items,)``.
+
+        Sums are taken in float64 and agree with those of `cosines_between` within 1e-12 of the sum
+        of the weights' sizes.
+        """
+
+    def cosines_between(self, item: int, items: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Cosines of one item with some, shape ``(m,)``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hashing:
@@ -175,13 +187,41 @@ class TfIdf:
 
     def similarities(self, items: NDArray[np.integer]) -> NDArray[np.float32]:
         """Cosines among some items, shape ``(m, m)``; memory is m times their distinct columns."""
-        sizes = np.diff(self.indptr)[items]
-        ends = np.cumsum(sizes)
-        entries = np.arange(sizes.sum()) + np.repeat(self.indptr[items] - (ends - sizes), sizes)
+        sizes, entries = self._entries(items)
         kinds, where = np.unique(self.columns[entries], return_inverse=True)
         dense = np.zeros((len(items), len(kinds)), np.float32)
         dense[np.repeat(np.arange(len(items)), sizes), where] = self.values[entries]
         return np.asarray(dense @ dense.T)
+
+    def mixture(
+        self, items: NDArray[np.integer], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Every item's weighted sum of its cosines with some; time grows with the index."""
+        sizes, entries = self._entries(items)
+        taste = np.zeros(self.hashing.columns)
+        np.add.at(taste, self.columns[entries], np.repeat(weights, sizes) * self.values[entries])
+        out = np.zeros(len(self))
+        held = np.flatnonzero(np.diff(self.indptr))
+        if len(held):
+            products = taste[self.columns] * self.values
+            out[held] = np.add.reduceat(products, self.indptr[held])
+        return out
+
+    def cosines_between(self, item: int, items: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Cosines of one item with some, shape ``(m,)``."""
+        _, own = self._entries(np.array([item]))
+        sizes, entries = self._entries(items)
+        taste = np.zeros(self.hashing.columns)
+        taste[self.columns[own]] = self.values[own]
+        rows = np.repeat(np.arange(len(items)), sizes)
+        products = taste[self.columns[entries]] * self.values[entries]
+        return np.bincount(rows, weights=products, minlength=len(items)).astype(np.float64)
+
+    def _entries(self, items: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How many entries each of some rows has, and where they are."""
+        sizes = np.diff(self.indptr)[items]
+        ends = np.cumsum(sizes)
+        return sizes, np.arange(sizes.sum()) + np.repeat(self.indptr[items] - (ends - sizes), sizes)
 
     def _dot(self, columns: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float32]:
         """Products of every item with a sparse vector, column after column."""

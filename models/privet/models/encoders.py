@@ -18,6 +18,8 @@ from privet.models.content import item_texts
 from privet.models.words import fold, words
 from privet.privacy.errors import InputError
 
+_BLOCK = 512
+
 
 class Encoder(Protocol):
     """Texts to vectors; anything that an app can run on the device."""
@@ -60,6 +62,23 @@ class Encoded:
     def similarities(self, items: NDArray[np.integer]) -> NDArray[np.float32]:
         """Cosines among some items, shape ``(m, m)``."""
         return np.asarray(self.vectors[items] @ self.vectors[items].T)
+
+    def mixture(
+        self, items: NDArray[np.integer], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Every item's weighted sum of its cosines with some, shape ``(n_items,)``."""
+        taste = weights @ self.vectors[items].astype(np.float64)
+        out = np.zeros(len(self.vectors))
+        for start in range(0, len(out), _BLOCK):  # float64 copies that stay in the cache
+            block = slice(start, start + _BLOCK)
+            out[block] = self.vectors[block].astype(np.float64) @ taste
+        return out
+
+    def cosines_between(self, item: int, items: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Cosines of one item with some, shape ``(m,)``."""
+        return np.asarray(
+            self.vectors[items].astype(np.float64) @ self.vectors[item].astype(np.float64)
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

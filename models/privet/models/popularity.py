@@ -59,6 +59,14 @@ class Popularity:
         """The popularity, for every device; shape ``(n, n_items)``."""
         return np.tile(np.asarray(shared["popularity"], np.float64), (len(cohort), 1))
 
+    def reach(self, shared: SharedState) -> NDArray[np.int64]:
+        """Nothing: everyone gets the same list."""
+        return np.zeros(0, np.int64)
+
+    def pull(self, shared: SharedState, local: LocalState, cohort: Cohort) -> NDArray[np.float64]:
+        """Nothing."""
+        return np.zeros(0)
+
     def parts(
         self, shared: SharedState, local: LocalState, cohort: Cohort, items: NDArray[np.integer]
     ) -> ScoreParts:

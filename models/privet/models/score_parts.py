@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privet.models.cohort import Cohort
-from privet.models.model import LocalState, SharedState
+from privet.models.model import LocalState, Model, SharedState
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,8 +42,24 @@ class ScoreParts:
         return np.asarray(self.pulls.sum(axis=0) + self.popularity + self.offset)
 
 
-class AdditiveModel(Protocol):
-    """A model whose score is a sum that it can take apart."""
+class AdditiveModel(Model, Protocol):
+    """A model whose score is a sum that it can take apart.
+
+    A history pulls the scores of the items of ``reach`` and of no others. Popularity is what
+    ``score`` gives for an empty history.
+    """
+
+    def reach(self, shared: SharedState) -> NDArray[np.int64]:
+        """Items whose score a history pulls, sorted; none where all get the same list."""
+
+    def pull(self, shared: SharedState, local: LocalState, cohort: Cohort) -> NDArray[np.float64]:
+        """What a cohort of one pulls, each item of its history times its weight.
+
+        With weights of 1 it is what ``parts`` adds up over the history.
+
+        Returns:
+            Shape ``(len(reach),)``.
+        """
 
     def parts(
         self, shared: SharedState, local: LocalState, cohort: Cohort, items: NDArray[np.integer]

@@ -143,14 +143,26 @@ class Spectral:
     def score(self, shared: SharedState, local: LocalState, cohort: Cohort) -> NDArray[np.float64]:
         """The map of the history over the head; the rest after it, by popularity."""
         plain = Popularity().score(shared, local, cohort)
-        head = np.asarray(shared["head"], np.int64)
-        if "item_map" not in shared and "vectors" not in shared:
+        head = self.reach(shared)
+        if not len(head):
             return plain
         history = cohort.keep_items(_positions(shared, cohort.n_items))
         mapped = _mapped(shared, history.dense())
         scores = plain - plain.max() - 1 + mapped.min(axis=1, keepdims=True)
         scores[:, head] = mapped
         return np.where(history.sizes[:, None] > 0, scores, plain)
+
+    def reach(self, shared: SharedState) -> NDArray[np.int64]:
+        """The head, if anything was learnt of it."""
+        learnt = "item_map" in shared or "vectors" in shared
+        return np.asarray(shared["head"], np.int64) if learnt else np.zeros(0, np.int64)
+
+    def pull(self, shared: SharedState, local: LocalState, cohort: Cohort) -> NDArray[np.float64]:
+        """The map of the weights over the head."""
+        if not len(self.reach(shared)):
+            return np.zeros(0)
+        history = cohort.keep_items(_positions(shared, cohort.n_items))
+        return np.asarray(_mapped(shared, history.dense(binary=False))[0])
 
     def parts(
         self, shared: SharedState, local: LocalState, cohort: Cohort, items: NDArray[np.integer]
@@ -160,10 +172,8 @@ class Spectral:
         The map is linear in the history, so the parts add up to the score by its definition.
         """
         popularity = np.asarray(shared["popularity"], np.float64)
-        head = np.asarray(shared["head"], np.int64)
-        learnt = "item_map" in shared or "vectors" in shared
-        known = cohort.items[np.isin(cohort.items, head)].astype(np.int64)
-        if not learnt or not len(known):
+        known = cohort.items[np.isin(cohort.items, self.reach(shared))].astype(np.int64)
+        if not len(known):
             return ScoreParts.without_history(popularity[items])
         positions = _positions(shared, cohort.n_items)
         mapped = _rows_of_map(shared, positions[known])
@@ -245,7 +255,10 @@ def _popularity_from_both(shared: SharedState, leading: Spikes) -> SharedState:
 def _mapped(shared: SharedState, histories: NDArray[np.float64]) -> NDArray[np.float64]:
     """The map of rows over the head."""
     if "item_map" in shared:
-        return np.asarray(histories @ shared["item_map"])
+        if len(histories) > 1:
+            return np.asarray(histories @ shared["item_map"])
+        held = np.flatnonzero(histories[0])  # a device reads the rows of its own items alone
+        return np.asarray(histories[:, held] @ shared["item_map"][held])
     mapped = (histories @ shared["vectors"]) * shared["weights"]
     return np.asarray((mapped @ shared["vectors"].T) / shared["leave_out"])
 

@@ -122,7 +122,7 @@ def test_what_an_item_pulls_is_what_the_score_loses_without_it() -> None:
 def test_models_of_popularity_say_so(model: AdditiveModel, shared: SharedState) -> None:
     local: LocalState = {}
     parts = model.parts(shared, local, one({1}), np.arange(ITEMS))
-    scores = model.score(shared, local, one({1}))[0]  # type: ignore[attr-defined]
+    scores = model.score(shared, local, one({1}))[0]
     np.testing.assert_array_equal(parts.totals, scores)
     assert not len(parts.history) and not parts.offset.any()
 

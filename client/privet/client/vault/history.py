@@ -1,5 +1,10 @@
-"""A device's events as a cohort of one, in the form that models read."""
+"""A device's events, added up: what each item is worth to its user, and a cohort of one of it.
 
+The rule is `Weighting`'s. It depends on the events and their order in time alone, not on when they
+were added: adding one more event gives what adding all of them anew would give, bit by bit.
+"""
+
+from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -16,8 +21,10 @@ KIND_WEIGHTS: Mapping[str, float] = {
     "buy": 1.0,
     "finish": 1.0,
     "rate": 1.0,
+    "more": 1.0,
     "click": 0.5,
     "view": 0.5,
+    "less": -1.0,
     "dislike": -1.0,
     "hide": -1.0,
 }
@@ -53,13 +60,110 @@ class Weighting:
         if self.half_life_seconds is not None and not self.half_life_seconds > 0:
             raise InputError("Expected half_life_seconds above 0 or None.")
 
-    def strength(self, event: Event, now: int) -> float:
-        """Strength of an event at a time; finite."""
+    def strength(self, event: Event) -> float:
+        """Strength of an event when it happens; finite."""
         weight = self.kinds.get(event.kind, 0.0) * (1.0 if event.value is None else event.value)
-        weight = max(-_LARGEST, min(_LARGEST, weight))
-        if self.half_life_seconds is not None and event.time:
-            weight *= 0.5 ** (max(0, now - event.time) / self.half_life_seconds)
-        return weight
+        return max(-_LARGEST, min(_LARGEST, weight))
+
+    def decay(self, times: NDArray[np.int64], now: int) -> NDArray[np.float64]:
+        """What is left of events of some times, in (0, 1] or 0 where it is too small for a number."""
+        if self.half_life_seconds is None:
+            return np.ones(len(times))
+        ages = np.where(times > 0, np.maximum(now - times, 0), 0)
+        return np.asarray(0.5 ** (ages / self.half_life_seconds))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tallied:
+    """What a user's events come to at a time, an item a row, sorted by item.
+
+    Attributes:
+        items: Positions in the catalogue, int64, distinct.
+        weights: Strength of preference, 0 or more; 0 for items that no event speaks for.
+        against: Strength of the last event against the item, 0 or more; 0 if one for it came since.
+        times: Of the last event on the item, whatever it was, int64.
+        order: Rank of that event among all events, by time.
+    """
+
+    items: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    against: NDArray[np.float64]
+    times: NDArray[np.int64]
+    order: NDArray[np.int64]
+
+
+class Tally:
+    """The events of one device on items of a catalogue.
+
+    Args:
+        catalogue: Gives items their positions.
+        weighting: The rule.
+    """
+
+    def __init__(self, catalogue: Catalogue, weighting: Weighting) -> None:
+        """No events yet."""
+        self.weighting = weighting
+        self.unknown_items: set[str] = set()
+        self.unknown_events = 0
+        self._catalogue = catalogue
+        self._items, self._strengths, self._times = array("q"), array("d"), array("q")
+
+    def __len__(self) -> int:
+        """Number of events on items that the catalogue has."""
+        return len(self._items)
+
+    def add(self, event: Event) -> int | None:
+        """Add an event; the position of its item, or None if the catalogue does not have it."""
+        index = self._catalogue.index(event.item) if event.item else None
+        if index is None:
+            if event.item:
+                self.unknown_items.add(event.item)
+                self.unknown_events += 1
+            return None
+        self._items.append(index)
+        self._strengths.append(self.weighting.strength(event))
+        self._times.append(event.time)
+        return index
+
+    @property
+    def items(self) -> NDArray[np.int64]:
+        """Item of each event, in the order in which they were added."""
+        return np.array(self._items, np.int64)
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """Time of each event, in the same order."""
+        return np.array(self._times, np.int64)
+
+    @property
+    def strengths(self) -> NDArray[np.float64]:
+        """Strength of each event when it happened, in the same order."""
+        return np.array(self._strengths, np.float64)
+
+    def at(self, now: int, selected: NDArray[np.bool_] | None = None) -> Tallied:
+        """What the events come to.
+
+        Args:
+            now: Unix seconds, for decay.
+            selected: Of each event, in the order of adding, whether it counts; all if not given.
+        """
+        order = np.argsort(self.times, kind="stable")
+        if selected is not None:
+            order = order[selected[order]]
+        times, strengths = self.times[order], self.strengths[order]
+        items, row = np.unique(self.items[order], return_inverse=True)
+        decayed = strengths * self.weighting.decay(times, now)
+        place, count = np.arange(len(order)), len(items)
+        last, ended = np.full(count, -1), np.full(count, -1)
+        last[row] = place  # of repeated rows the last assignment counts
+        below = np.flatnonzero(strengths < 0)
+        ended[row[below]] = below
+        alive = place > ended[row]
+        weights, against = np.zeros(count), np.zeros(count)
+        np.maximum.at(weights, row[alive], decayed[alive])
+        bad = (ended >= 0) & (weights == 0)
+        against[bad] = -decayed[ended[bad]]
+        return Tallied(items=items, weights=weights, against=against, times=times[last], order=last)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -91,32 +195,34 @@ def history(
         now: Unix seconds, for decay.
         weighting: The default if None.
     """
-    rule = weighting or Weighting()
-    weights: dict[int, float] = {}
-    times: dict[int, int] = {}
-    unknown: list[str] = []
+    tally = Tally(catalogue, weighting or Weighting())
     for event in events:
-        index = catalogue.index(event.item) if event.item else None
-        if index is None:
-            unknown += [event.item] if event.item else []
-            continue
-        strength = rule.strength(event, now)
-        times[index] = max(event.time, times.pop(index, 0))
-        weights[index] = max(strength, weights.get(index, 0.0)) if strength >= 0 else 0.0
-    kept = sorted(index for index, weight in weights.items() if weight > 0)
-    position = {index: place for place, index in enumerate(times)}
-    time = np.array([times[index] for index in kept], np.int64)
-    place = np.array([position[index] for index in kept], np.int64)
+        tally.add(event)
+    found = tally.at(now)
+    kept = found.weights > 0
     return History(
-        cohort=Cohort(
-            devices=np.zeros(1, np.int64),
-            indptr=np.array([0, len(kept)], np.int64),
-            items=np.array(kept, np.int32),
-            weights=np.array([weights[index] for index in kept], np.float64),
-            times=time,
-            n_items=len(catalogue),
+        cohort=cohort_of(
+            found.items[kept], found.weights[kept], found.times[kept], n_items=len(catalogue)
         ),
-        order=np.lexsort((place, time)).astype(np.int64),
-        unknown_items=len(set(unknown)),
-        unknown_events=len(unknown),
+        order=np.argsort(found.order[kept]).astype(np.int64),
+        unknown_items=len(tally.unknown_items),
+        unknown_events=tally.unknown_events,
+    )
+
+
+def cohort_of(
+    items: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    times: NDArray[np.int64],
+    *,
+    n_items: int,
+) -> Cohort:
+    """A cohort of one device with these items, sorted and distinct."""
+    return Cohort(
+        devices=np.zeros(1, np.int64),
+        indptr=np.array([0, len(items)], np.int64),
+        items=items.astype(np.int32),
+        weights=weights,
+        times=times,
+        n_items=n_items,
     )

@@ -1,0 +1,1 @@
+"""What a device learns of its user, online, and the scores that follow from it."""

@@ -1,0 +1,108 @@
+"""Scores of a catalogue for one request, and the terms that each of them is the sum of."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from privet.client.learning.published import PublishedPart
+from privet.client.learning.taste import Taste
+from privet.client.ranking.categories import Categories
+from privet.client.ranking.explain import (
+    Basis,
+    Reason,
+    Term,
+    context_terms,
+    topic_terms,
+)
+from privet.models.content import ItemVectors
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Pulling:
+    """What a history adds to scores.
+
+    Attributes:
+        items: That events speak for, positions in the catalogue, sorted.
+        weights: Of each, in (0, 1].
+        taste: Over the same items, those that events speak against, or fewer.
+        told: Items that somebody spoke of.
+        values: What all of it adds, shape ``(n_items,)``.
+    """
+
+    items: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    taste: Taste
+    told: frozenset[int]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Habit:
+    """What a context adds: a weight a category, and the context's name in the app's words."""
+
+    context: str
+    weights: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Scored:
+    """Scores, in units of what one event says (:mod:`privet.client.learning.published`).
+
+    It stays as it is, whatever the recommender learns afterwards.
+
+    Attributes:
+        values: Higher is better; finite, shape ``(n_items,)``.
+
+    Formal Guarantees:
+        ``terms(item)`` add up to ``values[item]`` within 1e-6 of the larger of 1 and the sum of
+        their sizes. They are made from the same numbers as the score, anew.
+    """
+
+    values: NDArray[np.float64]
+    _popularity: NDArray[np.float64]
+    _published: PublishedPart | None
+    _vectors: ItemVectors
+    _content: float
+    _pulling: Pulling | None
+    _categories: Categories
+    _topics: NDArray[np.float64]
+    _habits: tuple[Habit, ...] = field(default=())
+
+    def terms(self, item: int) -> tuple[Term, ...]:
+        """The summands of an item's score; those that are 0 are left away."""
+        found = [
+            Term(
+                reason=Reason.POPULARITY,
+                basis=Basis.EVERYONE,
+                value=float(self._popularity[item]),
+            ),
+            *self._of_history(item),
+            *topic_terms(self._categories, self._topics, item, basis=Basis.TOLD),
+        ]
+        for habit in self._habits:
+            found += context_terms(self._categories, habit.weights, item, context=habit.context)
+        return tuple(term for term in found if term.value != 0)
+
+    def _of_history(self, item: int) -> list[Term]:
+        """One term for each item of the history: what the model and the words say of the two."""
+        held = self._pulling
+        if held is None:
+            return []
+        values: dict[int, float] = dict.fromkeys(held.items.tolist(), 0.0)
+        if self._published is not None:
+            pulls = self._published.pulls(held.items, held.weights, item)
+            values = dict(zip(values, pulls.tolist(), strict=True))
+        cosines = self._vectors.cosines_between(item, held.taste.items)
+        shared = (self._content * held.taste.shares * cosines).tolist()
+        for other, value in zip(held.taste.items.tolist(), shared, strict=True):
+            values[other] = values.get(other, 0.0) + value
+        return [
+            Term(
+                reason=Reason.HISTORY,
+                basis=Basis.TOLD if other in held.told else Basis.INFERRED,
+                value=value,
+                item=other,
+            )
+            for other, value in values.items()
+        ]

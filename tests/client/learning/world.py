@@ -1,0 +1,67 @@
+"""A small world to recommend in: two tastes, their words, and models of many users' histories."""
+
+from typing import Any
+
+import numpy as np
+
+from privet.client.learning.published import Published
+from privet.client.learning.recommender import Recommender
+from privet.client.learning.situation import Situation
+from privet.client.ranking.categories import Categories
+from privet.client.vault.event import Event
+from privet.client.vault.history import Weighting
+from privet.models.catalogue import Catalogue
+from privet.models.content import TfIdf
+from privet.models.popularity import Popularity
+from privet.models.spectral import Spectral
+from privet.models.testing import checkerboard, facts_for, train
+from privet.privacy.accounting.adversaries import Trust
+
+NOW = 1_700_000_000
+DAY = 86_400
+ITEMS = 20
+NEW = 20  # in the catalogue, and of no user of the federation
+
+CATALOGUE = Catalogue(
+    item_ids=tuple(f"item {n}" for n in range(ITEMS + 1)),
+    titles=tuple(f"{'even' if n % 2 == 0 else 'odd'} word{n}" for n in range(ITEMS + 1)),
+    categories=tuple(("Comedy",) if n % 2 == 0 else ("Horror", "War") for n in range(ITEMS + 1)),
+)
+VECTORS = TfIdf.build(CATALOGUE)
+CATEGORIES = Categories.of(CATALOGUE)
+
+
+def made(published: Published | None = None, **weighting: Any) -> Recommender:
+    """A recommender of this world."""
+    return Recommender(
+        catalogue=CATALOGUE,
+        vectors=VECTORS,
+        categories=CATEGORIES,
+        weighting=Weighting(**weighting),
+        published=published,
+    )
+
+
+def published(name: str = "spectral", *, epsilon: float = float("inf")) -> Published:
+    """A model trained on users who like even items or odd ones; none has the new item."""
+    model = Spectral() if name == "spectral" else Popularity()
+    cohort = checkerboard(items=ITEMS + 2).keep_items(np.array([*range(ITEMS), -1, -1], np.int64))
+    many = cohort.keep_items(np.arange(ITEMS))
+    wide = type(many)(
+        devices=many.devices, indptr=many.indptr, items=many.items, weights=many.weights,
+        times=many.times, n_items=ITEMS + 1,
+    )  # fmt: skip
+    facts = facts_for(wide, epsilon=epsilon, trust=Trust.CENTRAL)
+    return Published(model=model, shared=train(model, wide, facts).shared)
+
+
+def liked(*items: int, kind: str = "like", at: int = NOW - 60, **more: Any) -> list[Event]:
+    """An event a minute on each of some items."""
+    return [
+        Event(kind=kind, item=f"item {item}", time=at + n, **more) for n, item in enumerate(items)
+    ]
+
+
+def now(**more: Any) -> Situation:
+    """A request."""
+    return Situation(**{"now": NOW} | more)
