@@ -378,3 +378,22 @@ def test_several_entries_are_set_or_none(tmp_path: Path) -> None:
         vault.record(event(1))
     with pytest.raises(InputError, match="closed"):
         vault.record(event(2))
+
+
+def test_an_amendment_sees_what_others_wrote_and_is_all_or_nothing(tmp_path: Path) -> None:
+    """Two processes that count on: no count is lost."""
+
+    def one_more(held: Any) -> list[Entry]:
+        return [Entry(kind=EntryKind.USAGE, name="count", value=held.get("count", 0) + 1)]
+
+    def failing(held: Any) -> list[Entry]:
+        raise InputError("no")
+
+    with made(tmp_path / "me.db") as one, opened(tmp_path / "me.db") as other:
+        for vault in (one, other, one, other):
+            vault.amend(EntryKind.USAGE, one_more)
+            vault.record(event(1))
+        with pytest.raises(InputError):
+            one.amend(EntryKind.USAGE, failing)
+        assert one.entries(EntryKind.USAGE) == other.entries(EntryKind.USAGE) == {"count": 4}
+        assert one.entries(EntryKind.SETTING) == {}

@@ -29,11 +29,16 @@ class EntryKind(StrEnum):
         PROFILE: An answer or a wish of the user; JSON.
         SETTING: A setting of the app or the client; JSON.
         STATE: A local state: an array of numbers, derived from the history.
+        CONSENT: What the user agreed to or refused on this device, and receipts of it; JSON. An
+            import leaves it out.
+        USAGE: What taking part has cost this device, and when it did; JSON. An import leaves it out.
     """
 
     PROFILE = "profile"
     SETTING = "setting"
     STATE = "state"
+    CONSENT = "consent"
+    USAGE = "usage"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -37,7 +37,7 @@ class Contents:
 
     Attributes:
         events: In order of time.
-        entries: Profile, settings and local states.
+        entries: Of all kinds.
     """
 
     events: tuple[Event, ...]
@@ -160,6 +160,12 @@ def export_file(vault: Vault, path: Path) -> None:
 def import_file(vault: Vault, path: Path) -> Contents:
     """Add an export to a store, all or nothing: events are added, entries of one name replaced.
 
+    Consents and usage are left out: what somebody agreed to elsewhere is no consent here, and what
+    this device has sent stays counted.
+
+    Returns:
+        What was added.
+
     Raises:
         InputError: It is no export, or cannot be read. Nothing was imported.
     """
@@ -169,7 +175,11 @@ def import_file(vault: Vault, path: Path) -> Contents:
             data = file.read(MAX_EXPORT_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    contents = read(data)
+    found = read(data)
+    own = (EntryKind.CONSENT, EntryKind.USAGE)
+    contents = Contents(
+        events=found.events, entries=tuple(e for e in found.entries if e.kind not in own)
+    )
     vault.add(events=contents.events, entries=contents.entries)
     return contents
 

@@ -99,6 +99,8 @@ class Vault:
             added = {rows.insert(Table.EVENT, data): event for data, event in new}
         if self._events is not None and self._events[0] == before:
             self._events = (rows.tally.changes, {**self._events[1], **added})
+        if self._entries is not None and self._entries[0] == before:
+            self._entries = (rows.tally.changes, self._entries[1])
 
     def events(self) -> tuple[Event, ...]:
         """All events in order of time; of one time in the order in which they were recorded."""
@@ -112,15 +114,25 @@ class Vault:
 
     def add(self, *, events: Iterable[Event] = (), entries: Iterable[Entry] = ()) -> None:
         """Add events and set entries, all or none, durably; of one name the last entry counts."""
-        new = {(entry.kind, entry.name): entry.to_bytes() for entry in entries}
+        new = list(entries)
         added = [event.to_bytes() for event in events]
         with self._store.rows() as rows:
-            kept = self._read_entries(rows)
-            rows.delete(Table.ENTRY, [r for r, e in kept.items() if (e.kind, e.name) in new])
-            for data in new.values():
-                rows.insert(Table.ENTRY, data)
+            self._set(rows, new)
             for data in added:
                 rows.insert(Table.EVENT, data)
+
+    def amend(
+        self, kind: EntryKind, change: Callable[[Mapping[str, Value]], Iterable[Entry]]
+    ) -> None:
+        """Set entries by what those of a kind are now: nobody comes in between; durably.
+
+        Args:
+            kind: Which entries `change` is given, by name.
+            change: The entries to set; if it raises, nothing is.
+        """
+        with self._store.rows() as rows:
+            kept = self._read_entries(rows).values()
+            self._set(rows, change({e.name: e.value for e in kept if e.kind is kind}))
 
     def entries(self, kind: EntryKind) -> dict[str, Value]:
         """All entries of a kind by name."""
@@ -199,6 +211,13 @@ class Vault:
     def rotate_data_key(self, key: KeySource | None = None) -> None:
         """Seal everything anew under a fresh data key; all or nothing, whatever crashes."""
         self._store.change_key(key, new_data_key=True)
+
+    def _set(self, rows: Rows, entries: Iterable[Entry]) -> None:
+        new = {(entry.kind, entry.name): entry.to_bytes() for entry in entries}
+        kept = self._read_entries(rows)
+        rows.delete(Table.ENTRY, [r for r, e in kept.items() if (e.kind, e.name) in new])
+        for data in new.values():
+            rows.insert(Table.ENTRY, data)
 
     def _erase(self, scope: Scope, chosen: Callable[[Mapping[int, Event]], list[int]]) -> Receipt:
         with self._store.rows() as rows:

@@ -1,0 +1,1 @@
+"""What a user agrees to and may ask of a client: consent, opt-outs, previews, export, erasure."""
