@@ -42,7 +42,7 @@ def loaded_by(module: str) -> set[str]:
 
 
 HEAVY = {"scipy", "dp_accounting", "jinja2", "typer", "rich", "torch", "hypothesis", "flwr"}
-LATER = {"cryptography", "keyring"}
+LATER = {"cryptography", "keyring", "vader"}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,7 @@ LATER = {"cryptography", "keyring"}
     [
         "privet.client.device",
         "privet.client.embedded.device_loop",
+        "privet.client.profile.reviews",
         "privet.client.vault.portable",
         "privet.server.coordinator",
         "privet.models.popularity",

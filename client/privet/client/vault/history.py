@@ -27,8 +27,12 @@ KIND_WEIGHTS: Mapping[str, float] = {
     "less": -1.0,
     "dislike": -1.0,
     "hide": -1.0,
+    "review": 1.0,
 }
 """Strength of each kind of event; of kinds that are not here (skip, search, impression) it is 0."""
+
+VALUED_KINDS = frozenset({"review"})
+"""Kinds that say nothing without a value: a review that could not be read is no praise."""
 
 _LARGEST = 1e12
 
@@ -38,7 +42,7 @@ class Weighting:
     """How an event becomes a strength of preference.
 
     An event's strength is that of its kind, times its value where it has one, halved for each
-    half-life of its age. An item's weight is the largest strength since the last one below 0; an
+    half-life of its age. A review's value is its sentiment; without one it has no strength. An item's weight is the largest strength since the last one below 0; an
     item without one above 0 is left out.
 
     Attributes:
@@ -62,6 +66,8 @@ class Weighting:
 
     def strength(self, event: Event) -> float:
         """Strength of an event when it happens; finite."""
+        if event.value is None and event.kind in VALUED_KINDS:
+            return 0.0
         weight = self.kinds.get(event.kind, 0.0) * (1.0 if event.value is None else event.value)
         return max(-_LARGEST, min(_LARGEST, weight))
 
