@@ -251,12 +251,14 @@ def _network() -> list[Case]:
     whole = Case(fault="", stage="all")
     rough = replace(whole, outcomes=None, gone=None)
     return [
-        replace(whole, fault="delay, 0.1 s each way", prepare=through(Weather(delay=0.1))),
-        replace(whole, fault="1 % of segments lost", prepare=through(Weather(stall=0.01))),
-        replace(rough, fault="connections cut", prepare=through(Weather(cut=0.005, refuse=0.05))),
+        replace(whole, fault="delay, 0.1 s each way (relay)", prepare=through(Weather(delay=0.1))),
+        replace(whole, fault="1 % of segments lost (relay)", prepare=through(Weather(stall=0.01))),
+        replace(
+            rough, fault="connections cut (relay)", prepare=through(Weather(cut=0.005, refuse=0.05))
+        ),
         replace(
             rough,
-            fault="no network for 5 s",
+            fault="no network for 5 s (relay)",
             stage="mask",
             prepare=through(Weather(dark_seconds=5.0)),
             watch=lambda scene: once(half(scene, "mask"), lambda: scene.darken()),

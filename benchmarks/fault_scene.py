@@ -38,11 +38,12 @@ MOST_STARTS = 5
 
 
 class World:
-    """What all faults have in common: a SuperLink, plan, histories, and keys."""
+    """What all faults have in common: a SuperLink, plan, histories, keys, and every deadline."""
 
-    def __init__(self, *, link: SuperLink, devices: int) -> None:
+    def __init__(self, *, link: SuperLink, devices: int, patience: float = PATIENCE) -> None:
         """Enrol the devices."""
         self.link, self.count, self.fewest = link, devices, devices * 5 // 8
+        self.patience = patience
         self.model, self.cohort = Popularity(), histories(devices, ITEMS)
         facts = PublicFacts(
             devices=devices,
@@ -151,7 +152,7 @@ class Scene:
 
     def _serve(self, watch: Watch, budget: float | None) -> str:
         """One server, until it ends or is killed; how."""
-        deadlines = Deadlines(**dict.fromkeys(vars(Deadlines()), PATIENCE))
+        deadlines = Deadlines(**dict.fromkeys(vars(Deadlines()), self.world.patience))
         serving = Serving(
             directory=self.run_folder,
             journal=self.journal,

@@ -24,8 +24,9 @@ from privet.models.popularity import Popularity
 from privet.models.requests import TaskMessage, sign_request
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.canonical import canonical_bytes
-from privet.privacy.errors import EgressError, IntegrityError
+from privet.privacy.errors import EgressError, IntegrityError, PrivacyError
 from privet.privacy.minimization.agreement import Agreement, Limits
+from privet.privacy.minimization.device_state import DeviceState
 from privet.privacy.minimization.envelope import MESSAGE_TYPE, RECORD, Envelope
 from privet.privacy.minimization.gate import Gate, Upload
 from privet.privacy.minimization.messages import HEADER_BYTES, message_bytes
@@ -287,6 +288,43 @@ def test_local_state_that_is_damaged_is_refused(tmp_path: Path) -> None:
         states.before("0" * 64, "b")
 
 
+def bounded(agreement: Agreement, most: int) -> Agreement:
+    return replace(agreement, limits=replace(agreement.limits, max_messages=most))
+
+
+def test_what_a_server_can_make_a_device_write_down_is_bounded() -> None:
+    policies = [federation_policy(plan, FEDERATION) for plan in (SECURE, LOCAL)]
+    held = replace(
+        World(SECURE, MODEL).devices[3], agreement=bounded(Agreement.to(*policies), most=5)
+    )
+    lengths = []
+    for number in range(64):
+        for stage, plan in (("advertise", SECURE), ("hello", LOCAL), ("hello", SECURE)):
+            # As behind a SuperNode: a session of its own for every message.
+            DeviceSession(held).answer(request(stage, plan, number=number))
+        lengths.append(held.ledger.length)
+    by_plan = [line.plan_hash for line in held.ledger.lines]
+    assert [by_plan.count(plan.hash) for plan in (SECURE, LOCAL)] == [5, 5]
+    assert lengths[63] - lengths[31] <= 3  # what is denied is written down at powers of 2
+
+
+@pytest.mark.parametrize(("most", "enough"), [(4, False), (5, True)])
+def test_a_device_that_takes_part_may_go_on_to_the_end_of_its_plan(
+    most: int, enough: bool, tmp_path: Path
+) -> None:
+    plan = plan_of(Trust.SECURE_AGGREGATION, TwoSums())
+    world = World(plan, TwoSums())
+    world.devices = [
+        replace(device, agreement=bounded(device.agreement, most)) for device in world.devices
+    ]
+    # Between two vectors: the first one, two messages after it, two before the second.
+    if enough:
+        coordinate(world.fleet(world.grid()), plan, TwoSums(), tmp_path)
+    else:
+        with pytest.raises(PrivacyError, match="Fewer devices have shared"):
+            coordinate(world.fleet(world.grid()), plan, TwoSums(), tmp_path)
+
+
 MUTANTS: dict[str, tuple[str, Callable[..., Any], Callable[[], None]]] = {
     "signatures of requests are not checked": (
         "open_request",
@@ -301,6 +339,14 @@ MUTANTS: dict[str, tuple[str, Callable[..., Any], Callable[[], None]]] = {
         test_a_roster_for_another_shared_state_than_received_is_met_with_silence,
     ),
 }
+
+
+def test_a_device_that_does_not_count_its_messages_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(DeviceState, "check_messages", lambda self, plan_hash, most: None)
+    with pytest.raises(AssertionError):
+        test_what_a_server_can_make_a_device_write_down_is_bounded()
 
 
 @pytest.mark.parametrize("name", MUTANTS)

@@ -117,6 +117,15 @@ def test_no_smaller_roster_has_more_neighbours_than_the_policy_has_room_for(
             assert not tail or log2(n) + log2(tail) - (n - 1) * log2(n - 1) < -40
 
 
+@pytest.mark.parametrize("changed", [{"corrupt_permille": 51}, {"drop_permille": 101}])
+def test_whoever_agrees_to_a_policy_agrees_to_what_is_assumed_of_devices(
+    changed: dict[str, int],
+) -> None:
+    federation = replace(FEDERATION, corrupt_permille=50, drop_permille=100)
+    other = replace(federation, **changed)  # type: ignore[arg-type]
+    assert federation_policy(PLAN, federation).hash != federation_policy(PLAN, other).hash
+
+
 def test_two_sums_are_in_the_policy_step_by_step() -> None:
     assert TwoSums().name == PLAN.model
     (rule,) = (rule for rule in POLICY.rules if rule.field == "contribution")

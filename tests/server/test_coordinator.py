@@ -29,8 +29,9 @@ from privet.models.model import SharedState, state_hash
 from privet.models.popularity import Popularity
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.errors import BudgetError, InputError, IntegrityError, PrivacyError
-from privet.privacy.ledger import EntryKind
+from privet.privacy.ledger import Entry, EntryKind
 from privet.privacy.randomness import Randomness
+from privet.privacy.report.verify import verify_ledger
 from privet.server.coordinator import Phase, Progress
 from privet.server.fleet import Aggregate, ChargeSum, Fleet, Round
 from privet.server.storage import RunStore
@@ -121,6 +122,65 @@ def test_fewer_survivors_than_the_noise_was_set_for_learn_and_cost_nothing(
     with pytest.raises(PrivacyError, match="Only 7 devices"):
         run(tmp_path / "run", plan, wrap_fleet=lambda fleet: Survivors(fleet, 7))
     assert charged(tmp_path / "run") == []
+
+
+class Failing:
+    """A fleet that fails with an error, before or after it charges."""
+
+    def __init__(self, inner: Fleet, error: Exception, *, charges: bool) -> None:
+        self.inner, self.error, self.charges = inner, error, charges
+
+    def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
+        if self.charges:
+            self.inner.run(round_, charge)
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(PrivacyError("of 7"), "privacy"), (InputError("x"), "input"), (OSError("item 3"), "failed")],
+)
+def test_a_round_that_ends_uncharged_is_in_the_ledger_and_the_run_goes_on(
+    tmp_path: Path, error: Exception, reason: str
+) -> None:
+    plan = plan_of(Trust.SECURE_AGGREGATION)
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            run(
+                tmp_path / "run",
+                plan,
+                wrap_fleet=lambda fleet: Failing(fleet, error, charges=False),
+                resume=(tmp_path / "run").exists(),
+            )
+    run(tmp_path / "run", plan, resume=True)
+    entries = entries_of(tmp_path / "run")
+    aborted = [entry.body for entry in entries if entry.kind is EntryKind.ABORT]
+    assert aborted == [{"step": plan.steps[0].name, "attempt": 0, "reason": reason}] * 2
+    assert [c.attempt for c in charged(tmp_path / "run")] == [0, 0]
+    checks = verify_ledger(entries, head=entries[-1].hash, length=len(entries))
+    assert any(check.found.startswith("2, of which nothing") for check in checks)
+
+
+def test_a_round_that_fails_after_its_charge_has_that_charge_and_no_other_entry(
+    tmp_path: Path,
+) -> None:
+    plan = plan_of(Trust.SECURE_AGGREGATION)
+    with pytest.raises(IntegrityError, match="masked"):
+        run(
+            tmp_path / "run",
+            plan,
+            wrap_fleet=lambda fleet: Failing(fleet, IntegrityError("masked"), charges=True),
+        )
+    kinds = [entry.kind for entry in entries_of(tmp_path / "run")]
+    assert kinds == [EntryKind.PLAN, EntryKind.BUDGET, EntryKind.CHARGE]
+
+
+def entries_of(directory: Path) -> tuple[Entry, ...]:
+    store = RunStore(directory)
+    try:
+        return store.entries
+    finally:
+        store.close()
 
 
 def test_the_charge_says_how_many_devices_really_took_part(tmp_path: Path) -> None:

@@ -35,9 +35,9 @@ _NOISE = {
 def federation_policy(plan: Plan, federation: Federation) -> EgressPolicy:
     """All that may leave a device that follows this plan in this federation.
 
-    A pure function of both: whoever agrees to the policy agrees to the plan, and server and device
-    make the same one. There is a message for each stage by its name, and one for each step of the
-    plan, which carries that step's vector.
+    A pure function of both: whoever agrees to the policy agrees to the plan and to what the
+    federation assumes of devices, and server and device make the same one. There is a message for
+    each stage by its name, and one for each step of the plan, which carries that step's vector.
 
     Raises:
         InputError: A step of the plan has the name of a stage.
@@ -181,7 +181,11 @@ def _envelopes(plan: Plan, federation: Federation) -> FieldRule:
         "envelopes",
         {Stage.SHARE.value: (fixed + neighbours * wire.ENVELOPE_BYTES + 1,)},
         purpose="let the sum be unmasked when devices drop out",
-        mechanism="shares of this round's random secrets, sealed for other devices; padded",
+        mechanism=(
+            "shares of this round's random secrets, sealed for other devices, of whom "
+            f"{federation.corrupt_permille} in 1,000 are assumed corrupt and "
+            f"{federation.drop_permille} to drop out; padded"
+        ),
         retention="until the round ends",
         adversaries=_OTHERS,
     )

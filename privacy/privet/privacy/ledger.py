@@ -24,6 +24,7 @@ class EntryKind(StrEnum):
     BUDGET = "budget"
     CHARGE = "charge"
     CLOSE = "close"
+    ABORT = "abort"
     END = "end"
     POLICY = "policy"
     EGRESS = "egress"
@@ -42,7 +43,14 @@ class EntryKind(StrEnum):
 
 
 RUN_KINDS = frozenset(
-    {EntryKind.PLAN, EntryKind.BUDGET, EntryKind.CHARGE, EntryKind.CLOSE, EntryKind.END}
+    {
+        EntryKind.PLAN,
+        EntryKind.BUDGET,
+        EntryKind.CHARGE,
+        EntryKind.CLOSE,
+        EntryKind.ABORT,
+        EntryKind.END,
+    }
 )
 POPULATION_KINDS = frozenset(
     {EntryKind.POPULATION, EntryKind.LIMIT, EntryKind.RUN, EntryKind.SPEND}

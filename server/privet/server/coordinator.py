@@ -1,8 +1,10 @@
 """The server's loop: ask the ledger, run the fleet, apply the update, checkpoint."""
 
 import math
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -16,8 +18,15 @@ from privet.privacy.accounting.accountants import claimed_epsilon
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust, events_of
 from privet.privacy.accounting.series import SeriesRound
 from privet.privacy.encoding import wrap
-from privet.privacy.errors import BudgetError, InputError, IntegrityError, PrivacyError
+from privet.privacy.errors import (
+    BudgetError,
+    InputError,
+    IntegrityError,
+    PrivacyError,
+    PrivetError,
+)
 from privet.privacy.ledger import Charge, EntryKind, charges, closed_steps
+from privet.privacy.minimization.messages import scrub
 from privet.privacy.population import recorded_membership
 from privet.privacy.randomness import Randomness
 from privet.privacy.samplers import sample_rounded_gaussian
@@ -87,7 +96,8 @@ class Coordinator:
 
     Formal Guarantees:
         A charge is durable before the sum that it pays for can be learnt. A release whose worst
-        case would bring the total above the budget is not run. Charges are never removed; a
+        case would bring the total above the budget is not run. A round that ends before it is charged
+        is in the ledger as such, unless the process died or the disk is full. Charges are never removed; a
         release left open by a crash stays charged, and its repeat with fresh noise is charged
         again; of a series, whose rounds share their noise, it is refused. What other runs spend
         from too is charged first: a crash between the two charges counts a release there that was
@@ -225,7 +235,11 @@ class Coordinator:
             devices=devices,
             repeats=self._repeatable and before > 0,
         )
-        aggregate = self._fleet.run(round_, charge)
+        try:
+            aggregate = self._fleet.run(round_, charge)
+        except Exception as error:
+            self._record_abort(step, before, error)
+            raise
         reached(Phase.SUMMED)
         if not self._open_charges(step):
             raise PrivacyError(f"The fleet learnt the sum of step {step.name!r} uncharged.")
@@ -246,6 +260,17 @@ class Coordinator:
         )
         reached(Phase.CLOSED)
         return shared
+
+    def _record_abort(self, step: StepPlan, before: int, error: Exception) -> None:
+        """Leave a trace of a round that ended uncharged; one that was charged has left its charge.
+
+        Where even that cannot be written, what went wrong first is what the caller is told.
+        """
+        if len(self._open_charges(step)) > before:
+            return
+        body = {"step": step.name, "attempt": before, "reason": scrub(error)}
+        with suppress(sqlite3.Error, PrivetError):
+            self._store.append(EntryKind.ABORT, body)
 
     def _aggregation(self, step: StepPlan, aggregate: Aggregate) -> dict[str, Any]:
         """What the ledger says about secure aggregation: what it did, or that it was simulated."""

@@ -341,6 +341,17 @@ def swapped_steps(bodies: Bodies) -> None:
     bodies[first], bodies[second] = bodies[second], bodies[first]
 
 
+def aborted(**changes: object) -> Callable[[Bodies], None]:
+    """A round of the first step that ended before its charge."""
+
+    def change(bodies: Bodies) -> None:
+        at = position(bodies, EntryKind.CHARGE)
+        body = {"step": bodies[at][1]["step"], "attempt": 0, "reason": "privacy", **changes}
+        bodies.insert(at, (EntryKind.ABORT, body))
+
+    return change
+
+
 def set_in(kind: EntryKind, key: str, value: object) -> Callable[[Bodies], None]:
     def change(bodies: Bodies) -> None:
         bodies[position(bodies, kind)][1][key] = value
@@ -374,6 +385,10 @@ REWRITES: dict[str, Callable[[Bodies], None]] = {
     "fewer devices": set_in(EntryKind.CLOSE, "devices", 3),
     "spoiled groups that no sum bears": set_in(EntryKind.CLOSE, "spoiled_groups", [0]),
     "spoiled groups in words": set_in(EntryKind.CLOSE, "spoiled_groups", ["first"]),
+    "a round that ended of another step": aborted(step="another"),
+    "a round that ended at another attempt": aborted(attempt=1),
+    "a round that ended for a reason in words": aborted(reason="item 3 was missing"),
+    "a round that ended and something else": aborted(more=1),
     "another model": set_in(EntryKind.END, "model_hash", "0" * 64),
     "plan of another kind": set_in(EntryKind.PLAN, "plan", {"facts": {}}),
     "plan in words": set_in(EntryKind.PLAN, "plan", "a plan"),
@@ -396,6 +411,12 @@ def test_every_change_of_a_hash_breaks_the_chain(honest: bytes) -> None:
         verify_ledger(entries[:-1], head=entries[-1].hash, length=len(entries))
     with pytest.raises(IntegrityError, match="last entry"):
         verify_ledger(entries, head="0" * 64, length=len(entries))
+
+
+def test_a_round_that_ended_uncharged_holds_together_with_the_rest(honest: bytes) -> None:
+    bodies = bodies_of(honest)
+    aborted()(bodies)
+    check(chained(bodies))
 
 
 def test_a_budget_that_was_raised_later_is_checked_when_it_was_in_force(honest: bytes) -> None:

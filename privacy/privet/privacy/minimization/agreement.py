@@ -32,6 +32,9 @@ class Limits:
             at least this, as `privet.privacy.accounting.events.MatrixEvent.separation` assumes: a
             device that took part in a round is left out of the next ``min_separation - 1``. At
             least 1, so that it takes part in a round of a series once.
+        max_messages: Messages that leave under one plan with no participation in it in between. It
+            bounds what a server can make a device say and write down by asking again and again
+            who it is, or by rounds that it begins and does not go on with.
 
     Raises:
         InputError: A limit is not a whole number above 0.
@@ -41,6 +44,7 @@ class Limits:
     max_total: int | None = None
     max_lifetime: int | None = None
     min_separation: int = 1
+    max_messages: int = 1000
 
     def __post_init__(self) -> None:
         """Check every limit."""
@@ -56,6 +60,7 @@ class Limits:
             max_total=_least(self.max_total, other.max_total),
             max_lifetime=_least(self.max_lifetime, other.max_lifetime),
             min_separation=max(self.min_separation, other.min_separation),
+            max_messages=min(self.max_messages, other.max_messages),
         )
 
 

@@ -16,6 +16,7 @@ class Reason(StrEnum):
 
     ``AGREEMENT``: the user did not agree to it, or it is not what the plan says.
     ``PARTICIPATION``: the device took part as often, or as lately, as was agreed.
+    ``MESSAGES``: as many messages left since the device took part as was agreed.
     ``FIELDS``: other fields than the policy has for the step, or a step that it does not have.
     ``FORM``: another type, shape or length.
     ``RANGE``: a value of more bits, or a word that is not in the list.
@@ -23,6 +24,7 @@ class Reason(StrEnum):
 
     AGREEMENT = "agreement"
     PARTICIPATION = "participation"
+    MESSAGES = "messages"
     FIELDS = "fields"
     FORM = "form"
     RANGE = "range"

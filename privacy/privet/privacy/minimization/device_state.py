@@ -22,16 +22,20 @@ class DeviceState:
     Attributes:
         last: The last entry.
         policy_hash: Of the policy opened last.
+        opened: All policies that were opened.
         denials: How many of each kind, by the denial with count 1, as far as written down.
         participations: All claims.
+        messages: How often something left under each plan since it was last taken part in.
         unmasked: Every value of an unmasked round.
         sent: Position and hash of every message, by its place.
     """
 
     last: Entry | None = None
     policy_hash: str | None = None
+    opened: set[str] = field(default_factory=set)
     denials: Counter[Denial] = field(default_factory=Counter)
     participations: MemoryParticipations = field(default_factory=MemoryParticipations)
+    messages: Counter[str] = field(default_factory=Counter)
     unmasked: set[str] = field(default_factory=set)
     sent: dict[Slot, tuple[int, str]] = field(default_factory=dict)
 
@@ -50,13 +54,16 @@ class DeviceState:
         match entry.kind:
             case EntryKind.POLICY:
                 self.policy_hash = _opened(entry.body)
+                self.opened.add(self.policy_hash)
             case EntryKind.EGRESS:
                 self._keep_line(EgressLine.from_dict(entry.body))
             case EntryKind.DENIAL:
                 denial = Denial.from_dict(entry.body)
                 self.denials[replace(denial, count=1)] = denial.count
             case EntryKind.CLAIM:
-                self.participations.count(Claim.from_dict(entry.body))
+                claim = Claim.from_dict(entry.body)
+                self.participations.count(claim)
+                del self.messages[claim.plan_hash]
             case EntryKind.UNMASK:
                 self.unmasked.update(_unmasked(entry.body))
             case EntryKind.SENT:
@@ -69,6 +76,19 @@ class DeviceState:
     def _keep_line(self, line: EgressLine) -> None:
         if line.policy_hash != self.policy_hash:
             raise IntegrityError("A device's ledger has an upload under a policy not opened.")
+        self.messages[line.plan_hash] += 1
+
+    def check_messages(self, plan_hash: str, most: int) -> None:
+        """Refuse one message more, if as many left since the device took part.
+
+        Raises:
+            PrivacyError: They did.
+        """
+        if self.messages[plan_hash] >= most:
+            raise PrivacyError(
+                f"{most} messages left since this device took part in a plan, which is as many as "
+                "its user agreed to. Nothing was sent."
+            )
 
     def check_unmask(self, values: Sequence[str]) -> None:
         """Refuse a round that was unmasked before.

@@ -91,18 +91,32 @@ class EgressLedger:
         return tuple(Denial.from_dict(e.body) for e in self._of(EntryKind.DENIAL))
 
     def open(self, policy: EgressPolicy) -> None:
-        """Record the policy under which the next lines leave, unless it is the last one's."""
-        self._append(lambda: self._opening(policy.plan_hash, policy.hash))
+        """Record a policy under which something may leave, unless it was recorded before."""
 
-    def append(self, line: EgressLine) -> None:
-        """Record an admission, and its policy before it if another one is open."""
-        opening = self._opening
-        self._append(
-            lambda: [
-                *opening(line.plan_hash, line.policy_hash),
-                (EntryKind.EGRESS, line.to_dict()),
-            ]
-        )
+        def entries() -> _Wanted:
+            known = policy.hash in self._state.opened
+            return [] if known else self._opening(policy.plan_hash, policy.hash)
+
+        self._append(entries)
+
+    def append(self, line: EgressLine, *, most: int | None = None) -> None:
+        """Record an admission, and its policy before it if another one is open.
+
+        Args:
+            line: Of the admission.
+            most: `Limits.max_messages`, where claims are in this ledger as well.
+
+        Raises:
+            PrivacyError: There were as many since the device last took part in the plan.
+        """
+
+        def entries() -> _Wanted:
+            if most is not None:
+                self._state.check_messages(line.plan_hash, most)
+            opening = self._opening(line.plan_hash, line.policy_hash)
+            return [*opening, (EntryKind.EGRESS, line.to_dict())]
+
+        self._append(entries)
 
     def deny(self, denial: Denial) -> None:
         """Count a denial, and write it down if its count is a power of 2.

@@ -109,6 +109,7 @@ class Gate:
             else in memory.
         ledger: Of the device; a new one, in memory, if not given. What is admitted is written in
             it, as durably as it is, before the gate returns; if it cannot be, nothing is admitted.
+            Where participations are in it as well, it holds the gate to `Limits.max_messages`.
 
     Raises:
         EgressError: The user did not agree to this policy.
@@ -141,6 +142,7 @@ class Gate:
 
         Raises:
             EgressError: No rule allows it. The message names no content.
+            PrivacyError: As many messages left since the device took part as was agreed.
         """
         reason = self._fault(upload)
         if reason is not None:
@@ -159,6 +161,7 @@ class Gate:
 
         Raises:
             EgressError: The policy does not allow it. Names no content.
+            PrivacyError: As many messages left since the device took part as was agreed.
         """
         try:
             payload = encode_message(self.policy, message)
@@ -200,19 +203,21 @@ class Gate:
             raise
 
     def _record(self, step: str, messages: int, leaf: str | None) -> None:
-        rules = self.policy.of_step(step)
-        self.ledger.append(
-            EgressLine(
-                step=step,
-                fields=tuple(rule.field for rule in rules),
-                messages=messages,
-                bytes_per_message=message_bytes(self.policy, step),
-                plan_hash=self.policy.plan_hash,
-                policy_hash=self.policy.hash,
-                leaf=leaf,
-                no_leaf=NoLeaf.COHORT if leaf is None else None,
-            )
+        line = EgressLine(
+            step=step,
+            fields=tuple(rule.field for rule in self.policy.of_step(step)),
+            messages=messages,
+            bytes_per_message=message_bytes(self.policy, step),
+            plan_hash=self.policy.plan_hash,
+            policy_hash=self.policy.hash,
+            leaf=leaf,
+            no_leaf=NoLeaf.COHORT if leaf is None else None,
         )
+        claimed_here = self.participations is self.ledger
+        with self.noting(Reason.MESSAGES, step):
+            self.ledger.append(
+                line, most=self.agreement.limits.max_messages if claimed_here else None
+            )
 
     def _fault(self, upload: Upload) -> Reason | None:
         texts = type(upload.step) is str and type(upload.field) is str

@@ -18,6 +18,7 @@ from privet.privacy.canonical import sha256
 from privet.privacy.encoding import Encoding
 from privet.privacy.errors import InputError, IntegrityError, PrivetError
 from privet.privacy.ledger import Charge, Entry, EntryKind, charges, check_chain
+from privet.privacy.minimization.messages import ERROR_WORDS
 from privet.privacy.report.aggregation import aggregation
 from privet.privacy.report.assemble import (
     adversary_rows,
@@ -119,6 +120,7 @@ def _verify_view(view: LedgerView, *, head: str, length: int) -> tuple[Check, ..
         Check(name="hash chain", found=f"{length} entries, head {head[:12]}"),
         Check(name="plan", found=f"hash {view.plan_hash[:12]} matches, bounds follow from it"),
         Check(name="charges", found=f"{len(view.charges)}, as planned, within the budget"),
+        *_aborted(view),
         *_accounts(view),
     )
 
@@ -203,6 +205,8 @@ class _Replay:
                     self._charge(charges([entry])[0])
                 case EntryKind.CLOSE:
                     self._close(entry.body)
+                case EntryKind.ABORT:
+                    self._abort(entry.body)
                 case EntryKind.END:
                     self._end(entry.body)
                 case _:
@@ -244,6 +248,14 @@ class _Replay:
         self._spoiled(body.get("spoiled_groups", ()))
         self._aggregation(body.get("secure_aggregation"), int(body["devices"]))
         self.closed, self.attempts, self.state_hash = self.closed + 1, 0, body["state_hash"]
+
+    def _abort(self, body: Mapping[str, Any]) -> None:
+        """A round that ended uncharged, of the step whose turn it was."""
+        name, _ = self._next("aborted")
+        if (body["step"], body["attempt"]) != (name, self.attempts) or len(body) != 3:
+            raise IntegrityError(f"A round of step {name!r} ended that had not begun.")
+        if body["reason"] not in ERROR_WORDS:
+            raise IntegrityError(f"A round of step {name!r} ended for a reason that there is not.")
 
     def _spoiled(self, found: Sequence[int]) -> None:
         """Groups that were spoiled but borne are some of the plan's, where any can be borne."""
@@ -296,6 +308,14 @@ class _Replay:
             raise IntegrityError(f"A step is {verb} that the plan does not have.")
         body = steps[self.closed]
         return str(body["step"]["name"]), ReleaseTerms.from_dict(body["terms"])
+
+
+def _aborted(view: LedgerView) -> Iterator[Check]:
+    count = sum(entry.kind is EntryKind.ABORT for entry in view.entries)
+    if count:
+        yield Check(
+            name="rounds that ended uncharged", found=f"{count}, of which nothing was learnt"
+        )
 
 
 def _accounts(view: LedgerView) -> Iterator[Check]:
