@@ -1,8 +1,8 @@
-"""A device in a federation: requests in, admitted messages or silence out, over any transport.
+"""A device in a federation: requests in, admitted messages or refusals out, over any transport.
 
 A :class:`DeviceSession` is what a Flower ClientApp, an embedded transport and an in-memory test
-have in common. It decides by what its user agreed to, never by what the server says; a request
-that it refuses gets no answer, and why is not told.
+have in common. It decides by what its user agreed to, never by what the server says; why it
+refuses a request is not told.
 """
 
 import logging
@@ -113,7 +113,7 @@ class DeviceSession:
         self._round: _Joined | None = None
 
     def answer(self, request: Envelope) -> AdmittedMessage | None:
-        """The answer to a request, or None for silence."""
+        """The answer to a request, or None if there is none."""
         try:
             return self._answer(request)
         except Exception as error:  # noqa: BLE001 - no request may bring its host down
