@@ -136,6 +136,11 @@ class PublicFacts:
         return self.cohort.fewest(self.devices) // self.groups
 
     @property
+    def fewest_devices(self) -> int:
+        """Devices that a round needs, over all of its groups."""
+        return self.groups * self.min_survivors
+
+    @property
     def largest_group(self) -> int:
         """Devices in the largest group of a round, at most one more."""
         most = self.devices if self.cohort.size is None else self.cohort.size

@@ -60,6 +60,8 @@ class Progress:
         epsilon_spent: In the worst case over adversaries, by the ledger.
         budget: The limit.
         seconds: Since the run or its resumption began.
+        devices: In the sum as anyone may know them, from ``UPDATED`` on; 0 before.
+        spoiled_groups: Numbers of the groups that were spoiled but borne, likewise.
     """
 
     phase: Phase
@@ -69,6 +71,8 @@ class Progress:
     epsilon_spent: float
     budget: float
     seconds: float
+    devices: int = 0
+    spoiled_groups: tuple[int, ...] = ()
 
 
 Observer = Callable[[Progress], None]
@@ -194,7 +198,7 @@ class Coordinator:
         return shared
 
     def _run_step(self, index: int, step: StepPlan, shared: SharedState) -> SharedState:
-        def reached(phase: Phase) -> None:
+        def reached(phase: Phase, devices: int = 0, spoiled: tuple[int, ...] = ()) -> None:
             self._observer(
                 Progress(
                     phase=phase,
@@ -204,6 +208,8 @@ class Coordinator:
                     epsilon_spent=self.epsilon_spent,
                     budget=self.budget,
                     seconds=time.monotonic() - self._started,
+                    devices=devices,
+                    spoiled_groups=spoiled,
                 )
             )
 
@@ -247,18 +253,19 @@ class Coordinator:
             raise PrivacyError(f"The fleet learnt other sums of {step.name!r} than were charged.")
         release, spoiled = self._release(step, aggregate, attempt)
         shared = self._model.update(step.step, shared, release, self._plan.facts)
-        reached(Phase.UPDATED)
+        published = _published(step, aggregate)
+        reached(Phase.UPDATED, published, spoiled)
         self._store.close_release(
             step.name,
             {
-                "devices": _published(step, aggregate),
+                "devices": published,
                 "state_hash": state_hash(shared),
                 **({"spoiled_groups": list(spoiled)} if spoiled else {}),
                 **self._aggregation(step, aggregate),
             },
             shared,
         )
-        reached(Phase.CLOSED)
+        reached(Phase.CLOSED, published, spoiled)
         return shared
 
     def _record_abort(self, step: StepPlan, before: int, error: Exception) -> None:

@@ -13,7 +13,7 @@ from secrets import SystemRandom
 from typing import TYPE_CHECKING, TypeVar
 
 from privet.models.federation import Federation
-from privet.privacy.errors import InputError
+from privet.privacy.errors import InputError, TransportError
 from privet.privacy.minimization.envelope import MESSAGE_TYPE, RECORD, Envelope
 from privet.privacy.minimization.flower_environment import quiet_flower
 from privet.privacy.secagg.primitives import SigningKey
@@ -53,20 +53,30 @@ class GridCourier:
         self._grid, self._poll = grid, poll_seconds
 
     def nodes(self) -> Sequence[int]:
-        """The nodes that are connected now."""
-        return list(self._grid.get_node_ids())
+        """The nodes that are connected now.
+
+        Raises:
+            TransportError: The Grid does not answer.
+        """
+        try:
+            return list(self._grid.get_node_ids())
+        except Exception as error:
+            raise TransportError(
+                f"The SuperLink did not say who is connected: {type(error).__name__}. Nothing was "
+                "asked of devices since; start again to go on."
+            ) from error
 
     def exchange(self, requests: Mapping[int, Envelope], seconds: float) -> Iterator[Reply]:
         """Send each node its request, and yield replies as they come; see `Courier`."""
         deadline = time.monotonic() + seconds
         waiting: dict[str, int] = {}
         for nodes in _batches(list(requests), PUSHED_AT_ONCE):
-            waiting |= self._push(nodes, requests, seconds)
+            waiting |= self._push(nodes, requests, seconds, deadline)
         for node in requests.keys() - waiting.values():
             yield Reply(node, None)
         while waiting:
             for identifiers in _batches(self._shuffled(waiting), PULLED_AT_ONCE):
-                for message in self._pull(identifiers):
+                for message in self._pull(identifiers, deadline):
                     found = waiting.pop(message.metadata.reply_to_message_id, None)
                     if found is not None:
                         yield Reply(found, _payload(message, requests[found]))
@@ -77,7 +87,7 @@ class GridCourier:
                 time.sleep(min(self._poll, left))
 
     def _push(
-        self, nodes: list[int], requests: Mapping[int, Envelope], seconds: float
+        self, nodes: list[int], requests: Mapping[int, Envelope], seconds: float, deadline: float
     ) -> dict[str, int]:
         """Send some requests; the identifiers of those that were taken, with their nodes."""
         messages = [_message(node, requests[node], seconds) for node in nodes]
@@ -85,20 +95,22 @@ class GridCourier:
             found = list(self._grid.push_messages(messages))
         except Exception as error:  # noqa: BLE001 - see GridCourier
             _LOG.warning("requests were not taken: %s", type(error).__name__)
-            alone = [self._push([node], requests, seconds) for node in nodes if len(nodes) > 1]
+            if len(nodes) == 1 or time.monotonic() >= deadline:
+                return {}
+            alone = [self._push([node], requests, seconds, deadline) for node in nodes]
             return {identifier: node for one in alone for identifier, node in one.items()}
         taken = zip(found, nodes, strict=False)
         return {identifier: node for identifier, node in taken if identifier}
 
-    def _pull(self, identifiers: list[str]) -> list["Message"]:
+    def _pull(self, identifiers: list[str], deadline: float) -> list["Message"]:
         """The replies that are there."""
         try:
             return list(self._grid.pull_messages(identifiers))
         except Exception as error:  # noqa: BLE001 - see GridCourier
             _LOG.warning("replies were not read: %s", type(error).__name__)
-            if len(identifiers) == 1:
+            if len(identifiers) == 1 or time.monotonic() >= deadline:
                 return []
-            return [message for one in identifiers for message in self._pull([one])]
+            return [message for one in identifiers for message in self._pull([one], deadline)]
 
     def _shuffled(self, waiting: Mapping[str, int]) -> list[str]:
         """In another order each time, so that nobody chooses whose batch a bad reply is in."""

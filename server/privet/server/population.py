@@ -133,7 +133,11 @@ class Population:
                 self._file.append(EntryKind.LIMIT, _limit_body(budget, view.opening.delta))
 
     def require(
-        self, plans: Sequence[Plan], *, plan_of: Callable[[float], Plan] | None = None
+        self,
+        plans: Sequence[Plan],
+        *,
+        plan_of: Callable[[float], Plan] | None = None,
+        remedy: str = "More is allowed with --population-budget.",
     ) -> None:
         """Refuse runs that could not be finished within the budget, before anything is released.
 
@@ -142,6 +146,7 @@ class Population:
         Args:
             plans: Of runs that are to begin.
             plan_of: The plan for a target epsilon, to say which one would fit.
+            remedy: What to do about it, for the error.
 
         Raises:
             BudgetError: Their releases would overspend; says what is left.
@@ -165,7 +170,7 @@ class Population:
                     else f" --epsilon {found:.6g} would fit."
                 )
             )
-            raise BudgetError(f"{error}{hint} More is allowed with --population-budget.") from None
+            raise BudgetError(f"{error}{hint} {remedy}") from None
 
     def start(self, plan: Plan, *, tuning: bool) -> "PopulationRun":
         """Open a new run, which may spend from now on.

@@ -120,7 +120,7 @@ class RemoteFleet:
         """Wait for the plan's devices, and go on with fewer at the deadline."""
         named = None if round_.devices is None else set(round_.devices.tolist())
         wanted = round_.plan.facts.devices if named is None else len(named)
-        fewest = round_.step.terms.survivors
+        fewest = round_.step.terms.groups * round_.step.terms.survivors
         deadline = time.monotonic() + self._deadlines.gather
         while True:
             nodes = self._enrolment.greet(

@@ -6,6 +6,7 @@ process, so that no code is shipped to the SuperLink and none of ours runs in Fl
 """
 
 import hashlib
+import logging
 import os
 import signal
 import socket
@@ -13,7 +14,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +27,18 @@ from privet.server.courier import Courier
 from privet.server.flower import GridCourier
 
 if TYPE_CHECKING:
+    from flwr.supercore.retry import RetryInvoker
     from flwr.superlink.grid import HttpGrid
 
 START_SECONDS = 120.0
 STOP_SECONDS = 10.0
 HEARTBEAT_SECONDS = 3.0
-_PROCESS = "superlink.pid"
+RESTARTS, RESTARTS_SECONDS = 5, 600.0  # as often in this time; then something else is wrong
+# A SuperLink that is away for longer has given the run up: it waits a minute for a heartbeat.
+PATIENCE_SECONDS = 45.0
+_PROCESS, _LOG = "superlink.pid", "superlink.log"
+_OURS = "privet.server"
+_LOOK_SECONDS = 0.5
 # No part of this app ever runs; a run needs a bundle of the right form.
 _APP = {
     "nothing.py": b"app = None\n",
@@ -73,18 +81,28 @@ class SuperLinkFiles:
 class SuperLink:
     """A SuperLink with TLS and node authentication, in a process of its own.
 
-    It starts no app (``--isolation process``) and keeps nodes and messages in a database, so that
-    it may be killed and started again.
+    It starts no app (``--isolation process``) and keeps nodes and messages in a database. If it
+    dies, it is started again on it; a round that is on goes on with those whose
+    replies come in time.
 
     Args:
         files: Where its files are.
         host: Address to listen on.
         port: Port to listen on.
+        restarted: Called, in a thread, when it was started again.
     """
 
-    def __init__(self, files: SuperLinkFiles, *, host: str, port: int) -> None:
+    def __init__(
+        self,
+        files: SuperLinkFiles,
+        *,
+        host: str,
+        port: int,
+        restarted: Callable[[], None] = lambda: None,
+    ) -> None:
         """Start nothing yet."""
         self._files, self._host, self._port = files, host, port
+        self._restarted = restarted
         self._process: subprocess.Popen[bytes] | None = None
 
     @contextmanager
@@ -100,12 +118,31 @@ class SuperLink:
         self._end_orphan()
         if self._listens():
             raise InputError(f"Something else listens on {self._host}:{self._port} already.")
-        self._start()
-        try:
-            self._await()
-            yield self
-        finally:
-            self._stop()
+        done = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=(done,), daemon=True)
+        with _flowers_log(self._files.folder / _LOG):
+            self._start()
+            try:
+                self._await()
+                keeper.start()
+                yield self
+            finally:
+                done.set()
+                if keeper.is_alive():
+                    keeper.join(timeout=STOP_SECONDS)
+                self._stop()
+
+    def _keep(self, done: threading.Event) -> None:
+        """Start the process again whenever it ends by itself, unless it does so all the time."""
+        starts: deque[float] = deque(maxlen=RESTARTS)
+        while not done.wait(_LOOK_SECONDS):
+            if self._process is None or self._process.poll() is None:
+                continue
+            if len(starts) == RESTARTS and time.monotonic() - starts[0] < RESTARTS_SECONDS:
+                return
+            starts.append(time.monotonic())
+            self._start()
+            self._restarted()
 
     def register(self, keys: Collection[str]) -> None:
         """Let nodes with these public keys (PEM) in, as ``flwr supernode register`` does.
@@ -168,6 +205,7 @@ class SuperLink:
             claim = AcquireTaskRequest(supported_task_types=["flwr-serverapp"])
             token = runtime.AcquireTask(claim).token
         grid = HttpGrid(*self._where, token=token)
+        grid._retry_invoker = _patience()
         task = grid._runtime_client.PullTaskInput(PullTaskInputRequest())
         grid.set_run(run_from_proto(task.run))
         TaskIdentity.task_id = task.task_id
@@ -177,7 +215,8 @@ class SuperLink:
 
     @property
     def _where(self) -> tuple[str, bool, bytes]:
-        return f"{self._host}:{self._port}", False, self._files.authority.read_bytes()
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{host}:{self._port}", False, self._files.authority.read_bytes()
 
     def _start(self) -> None:
         quiet_flower()
@@ -191,7 +230,7 @@ class SuperLink:
             *("--database", str(folder / "superlink.db"), "--enable-supernode-auth"),
         ]
         environment = {**os.environ, "FLWR_HOME": str(folder / "flwr")}
-        with (folder / "superlink.log").open("ab") as log:
+        with (folder / _LOG).open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
@@ -206,7 +245,7 @@ class SuperLink:
             time.sleep(0.05)
         raise TransportError(
             f"The SuperLink does not listen on {self._host}:{self._port}: "
-            f"{self._files.folder / 'superlink.log'} says why."
+            f"{self._files.folder / _LOG} says why."
         )
 
     def _listens(self) -> bool:
@@ -243,6 +282,46 @@ class SuperLink:
             while self._listens() and time.monotonic() < deadline:
                 time.sleep(0.05)
         path.unlink(missing_ok=True)
+
+
+def _patience() -> "RetryInvoker":
+    """When a call to the SuperLink is tried again: while it is away, but not for ever.
+
+    Flower's own way has no end, and interrupts the process where the SuperLink forgot the run.
+    """
+    import httpx
+    from flwr.supercore.retry.retry_invoker import RetryInvoker, constant
+
+    busy = {502, 503, 504}
+
+    def lasting(error: Exception) -> bool:
+        return isinstance(error, httpx.HTTPStatusError) and error.response.status_code not in busy
+
+    return RetryInvoker(
+        wait_gen_factory=lambda: constant(_LOOK_SECONDS),
+        recoverable_exceptions=(httpx.TransportError, httpx.HTTPStatusError),
+        max_tries=None,
+        max_time=PATIENCE_SECONDS,
+        should_giveup=lasting,
+    )
+
+
+@contextmanager
+def _flowers_log(path: Path) -> Iterator[None]:
+    """Let what this process says of its transport go to the SuperLink's log, not standard error."""
+    quiet_flower()
+    from flwr.supercore.logger import FLOWER_LOGGER
+
+    file = logging.FileHandler(path)
+    before = [(one, list(one.handlers)) for one in (FLOWER_LOGGER, logging.getLogger(_OURS))]
+    for logger, _ in before:
+        logger.handlers[:] = [file]
+    try:
+        yield
+    finally:
+        for logger, handlers in before:
+            logger.handlers[:] = handlers
+        file.close()
 
 
 def _beat(grid: "HttpGrid", done: threading.Event) -> None:

@@ -7,6 +7,7 @@ import urllib.request
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.errors import EgressError
@@ -22,7 +23,19 @@ CLOSED = Progress(
     epsilon_spent=0.75,
     budget=2.0,
     seconds=1.0,
+    devices=40,
+    spoiled_groups=(1, 3),
 )
+
+
+def values(metrics: Metrics) -> dict[str, float]:
+    """What Prometheus' own parser reads; labels beside names."""
+    return {
+        " ".join((sample.name, *sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(metrics.text())
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
 
 
 def test_a_line_is_one_json_object_with_time_and_event() -> None:
@@ -78,30 +91,49 @@ def test_a_line_stays_one_line_whatever_is_logged(text: str) -> None:
 def test_metrics_say_what_was_spent_and_what_is_left() -> None:
     metrics = Metrics(Trust.SECURE_AGGREGATION, clock=lambda: 5.0)
     metrics.observe(CLOSED)
-    metrics.summed(40)
     metrics.aborted()
     metrics.refused()
+    metrics.poisoned()
+    metrics.link_restarted()
     metrics.enrolled(50)
+    metrics.certificate(9e9)
+    metrics.stage("mask", answered=38, refused=2)
     metrics.population(spent=1.5, left=2.5)
-    lines = [line for line in metrics.text().splitlines() if not line.startswith("#")]
-    assert {
-        "privet_run_epsilon_spent 0.75",
-        "privet_run_epsilon_budget 2.0",
-        "privet_population_epsilon 1.5",
-        "privet_population_epsilon_left 2.5",
-        "privet_devices_enrolled 50.0",
-        "privet_devices_in_last_sum 40.0",
-        "privet_releases_total 1.0",
-        "privet_rounds_aborted_total 1.0",
-        "privet_releases_refused_total 1.0",
-        'privet_phase_time_seconds{phase="closed"} 5.0',
-    } <= set(lines)
+    assert values(metrics) == {
+        "privet_run_epsilon_spent": 0.75,
+        "privet_run_epsilon_budget": 2.0,
+        "privet_population_epsilon": 1.5,
+        "privet_population_epsilon_left": 2.5,
+        "privet_devices_enrolled": 50.0,
+        "privet_devices_in_last_sum": 40.0,
+        "privet_releases_total": 1.0,
+        "privet_groups_spoiled_total": 2.0,
+        "privet_sums_poisoned_total": 1.0,
+        "privet_superlink_restarts_total": 1.0,
+        "privet_certificate_until_seconds": 9e9,
+        "privet_rounds_aborted_total": 1.0,
+        "privet_releases_refused_total": 1.0,
+        "privet_answers_total mask": 38.0,
+        "privet_answers_refused_total mask": 2.0,
+        "privet_phase_time_seconds closed": 5.0,
+    }
+
+
+def test_where_a_run_is_can_be_said_before_it_goes_on() -> None:
+    metrics = Metrics(Trust.SECURE_AGGREGATION)
+    metrics.run(spent=1.25, budget=float("inf"))
+    found = values(metrics)
+    assert found["privet_run_epsilon_spent"] == 1.25
+    assert found["privet_run_epsilon_budget"] == float("inf")
 
 
 def test_the_size_of_a_cohort_that_may_be_secret_is_not_exported() -> None:
     metrics = Metrics(Trust.CENTRAL)
-    metrics.summed(40)
-    assert "privet_devices_in_last_sum 0.0" in metrics.text()
+    metrics.observe(CLOSED)
+    metrics.stage("contribute", answered=40, refused=0)
+    found = values(metrics)
+    assert found["privet_devices_in_last_sum"] == 0
+    assert not [name for name in found if name.startswith("privet_answers")]
 
 
 def test_metrics_are_served_on_loopback_until_stopped() -> None:

@@ -285,11 +285,10 @@ class _Replay:
         fewest, asked = max(int(facts["min_survivors"]), 2), sum(g.asked for g in record.groups)
         _compare("secure aggregation's minimum", record.min_survivors, fewest)
         groups = int(facts["groups"])
-        if agreed is not None:
-            most = self.view.cohort.size or int(facts["devices"])
-            # Of a Poisson cohort any number may be asked; how many is public under this trust.
-            drawn = self.view.cohort.rate is not None and asked <= most
-            _compare("devices asked", asked, asked if drawn else most)
+        # A deployment asks those that are there; how many is public under this trust.
+        most = self.view.cohort.size or int(facts["devices"])
+        if asked > most:
+            raise IntegrityError(f"{asked} devices were asked, of {most} that the plan has.")
         sizes = sorted((asked + group) // groups for group in range(groups))
         _compare("sizes of groups", sorted(g.asked for g in record.groups), sizes)
         survivors = [group.survivors for group in record.groups]

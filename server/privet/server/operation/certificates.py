@@ -69,6 +69,44 @@ def make_server_certificate(
     return _pair(building, key, issuer=issued, signer=signer)
 
 
+def check_server_certificate(
+    own: KeyPair, authority: bytes, names: Sequence[str], *, now: datetime | None = None
+) -> None:
+    """Check that devices and the server itself will accept a certificate.
+
+    Args:
+        own: The server's.
+        authority: Certificate of the authority that devices pinned, PEM.
+        names: Host names and addresses that it must be for.
+        now: The present if not given.
+
+    Raises:
+        InputError: Not by this authority, for another key, for other names or at another time.
+            Says which.
+    """
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    moment = datetime.now(UTC) if now is None else now
+    try:
+        leaf = x509.load_pem_x509_certificate(own.certificate)
+        key = load_pem_private_key(own.key, None)
+        leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+        found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except InvalidSignature as error:
+        raise InputError("It is not signed by the authority that devices pinned.") from error
+    except (ValueError, TypeError, x509.ExtensionNotFound) as error:
+        raise InputError("The certificate or its key cannot be read.") from error
+    if key.public_key() != leaf.public_key():
+        raise InputError("Certificate and key do not belong together.")
+    if not leaf.not_valid_before_utc <= moment <= leaf.not_valid_after_utc:
+        start, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+        raise InputError(f"It is valid from {start:%Y-%m-%d} to {end:%Y-%m-%d}, not now.")
+    if missing := [name for name in names if _general_name(name) not in found]:
+        raise InputError(f"It is not for {missing[0]}, which is connected to.")
+
+
 def valid_until(certificate: bytes) -> datetime:
     """When a PEM certificate ends.
 

@@ -27,21 +27,24 @@ from pathlib import Path
 from privet.models.catalogue import Catalogue
 from privet.models.federation import Federation
 from privet.models.invitation import EnrolmentRequest, Invitation
-from privet.models.known import model_named
-from privet.models.plan import Plan, PublicFacts
-from privet.models.planning import make_plan
-from privet.privacy.accounting.adversaries import Trust
+from privet.models.plan import Plan
 from privet.privacy.errors import InputError, IntegrityError
-from privet.privacy.secagg.agreed import ProtocolTerms
 from privet.privacy.secagg.primitives import SigningKey
-from privet.server.operation.certificates import make_authority, make_server_certificate
+from privet.server.operation.certificates import (
+    KeyPair,
+    check_server_certificate,
+    make_authority,
+    make_server_certificate,
+)
 from privet.server.operation.devices import Devices
-from privet.server.operation.files import sync_folder, write_new
-from privet.server.operation.settings import Settings, read_settings, write_settings
+from privet.server.operation.files import sync_folder, write_new, write_over
+from privet.server.operation.promises import plan_of, promised, wanted
+from privet.server.operation.settings import Settings, load_settings, write_settings
 from privet.server.population import POPULATION, Population
 from privet.server.registry import Registry
 from privet.server.superlink import SuperLinkFiles
 
+MORE_BUDGET = "More is allowed with `budget` in privet.toml."
 SETTINGS, SIGNING_KEY, INVITATION = "privet.toml", "signing.key", "invitation.json"
 _KEY_BYTES = 32
 
@@ -94,7 +97,7 @@ class Directory:
     @cached_property
     def settings(self) -> Settings:
         """What ``privet.toml`` says."""
-        return read_settings((self.path / SETTINGS).read_text())
+        return load_settings(self.path / SETTINGS)
 
     @cached_property
     def key(self) -> SigningKey:
@@ -132,25 +135,38 @@ class Directory:
         found = Invitation.from_bytes((self.path / INVITATION).read_bytes())
         if found.federation.server_key != self.key.public:
             raise IntegrityError("The server's signing key is not the one that devices pinned.")
-        if _promised(found) != _wanted(self.settings):
+        if promised(found) != wanted(self.settings):
             raise InputError(
                 f"{SETTINGS} was changed in what devices agreed to: [privacy] but its budget, "
                 "`model` or `devices`. Undo that, or make a new federation with the same "
                 "population's budget in mind."
+            )
+        network = self.settings.network
+        if found.host not in network.names or found.port != network.public_port:
+            raise InputError(
+                f"Devices connect to {found.host}, port {found.port}: keep that among `names` and "
+                f"as `public_port` in {SETTINGS}."
             )
         return found
 
     def invite(self, catalogue: Catalogue) -> Invitation:
         """Fix the plan, begin the population's ledger, and write the invitation.
 
+        The server's certificate is made anew, for the names that the settings have by now.
+
         Raises:
-            InputError: The plan is fixed already.
+            InputError: The plan is fixed already, or a server runs on the directory.
             PrivacyError: The settings cannot be kept with this model and so few devices.
+            BudgetError: The plan alone is more than the population's budget.
         """
-        if self.fixed:
-            raise InputError("The plan is fixed already, and devices agreed to it.")
+        with self.locked():
+            if self.fixed:
+                raise InputError("The plan is fixed already, and devices agreed to it.")
+            return self._invite(catalogue)
+
+    def _invite(self, catalogue: Catalogue) -> Invitation:
         settings = self.settings
-        plan = _plan(settings, catalogue)
+        plan = plan_of(settings, catalogue)
         run = f"{_slug(settings.federation.name)}-{secrets.token_hex(8)}"
         invitation = Invitation(
             name=settings.federation.name,
@@ -167,22 +183,77 @@ class Directory:
             answers=settings.privacy.answers,
         )
         _ = invitation.policy  # no graph may fit: better now than on every device
-        population = Population.create(
-            self.path,
-            delta=settings.privacy.delta,
-            relation=plan.facts.trust.relation,
-            budget=settings.privacy.budget,
-        )
-        try:
-            if population.view.runs:
-                raise IntegrityError(
-                    f"{self.path / POPULATION} has runs, and {INVITATION} is gone: bring it back."
-                )
-            population.require([plan])
-        finally:
-            population.close()
+        self._begin_population(plan)
+        self.certify()
         write_new(self.path / INVITATION, invitation.to_bytes())
         return invitation
+
+    def _begin_population(self, plan: Plan) -> None:
+        """Begin the population's ledger, in the place of one that a refused plan left, unused."""
+        path = self.path / POPULATION
+        if path.exists():
+            left = Population(path)
+            used = left.view.runs
+            left.close()
+            if used:
+                raise IntegrityError(f"{path} has runs, and {INVITATION} is gone: bring it back.")
+            path.unlink()
+        own = self.settings.privacy
+        population = Population.create(
+            self.path, delta=own.delta, relation=plan.facts.trust.relation, budget=own.budget
+        )
+        try:
+            population.require([plan], remedy=MORE_BUDGET)
+        finally:
+            population.close()
+
+    @property
+    def certified_names(self) -> tuple[str, ...]:
+        """What a new certificate is for: what devices, the proxy and the server connect to."""
+        return _names(self.settings)
+
+    def certify(self) -> None:
+        """Make a new certificate of the server, for the names in the settings.
+
+        A running server and the proxy use it after their next start. Devices notice nothing.
+
+        Raises:
+            InputError: The authority's key is not there, or a name cannot be in a certificate.
+        """
+        tls = self.path / "tls"
+        try:
+            authority = KeyPair(
+                certificate=(tls / "authority.pem").read_bytes(),
+                key=(tls / "authority.key").read_bytes(),
+            )
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{error.filename} is not there. Bring it back for as long as it takes: it is "
+                "needed for nothing but a new certificate."
+            ) from error
+        new = make_server_certificate(authority, _names(self.settings))
+        write_over(tls / "server.key", new.key)
+        write_over(tls / "server.pem", new.certificate)
+
+    def check_certificate(self) -> None:
+        """Check that devices and this server will accept the server's certificate.
+
+        Raises:
+            InputError: They will not; says why, and what to do.
+        """
+        tls = self.path / "tls"
+        names = [self.invitation.host, self.settings.network.host]
+        try:
+            own = KeyPair(
+                certificate=(tls / "server.pem").read_bytes(),
+                key=(tls / "server.key").read_bytes(),
+            )
+            check_server_certificate(own, (tls / "authority.pem").read_bytes(), names)
+        except (FileNotFoundError, InputError) as error:
+            raise InputError(
+                f"The server's certificate {tls / 'server.pem'} cannot be used. {error} "
+                f"`privet server certificate {self.path}` makes another."
+            ) from error
 
     def enrol(self, requests: Sequence[EnrolmentRequest]) -> tuple[int, int]:
         """Enrol devices, all or none; how many are new, and how many there are now.
@@ -271,7 +342,7 @@ def _lock(descriptor: int, tries: int) -> bool:
 
 def _fill(folder: Path, settings: Settings) -> None:
     authority = make_authority(f"Privet: {settings.federation.name}")
-    server = make_server_certificate(authority, settings.network.names)
+    server = make_server_certificate(authority, _names(settings))
     files = {
         SETTINGS: write_settings(settings).encode(),
         SIGNING_KEY: secrets.token_bytes(_KEY_BYTES),
@@ -286,51 +357,10 @@ def _fill(folder: Path, settings: Settings) -> None:
     Devices(folder / "devices.db", create=True).close()
 
 
-def _plan(settings: Settings, catalogue: Catalogue) -> Plan:
-    privacy, devices = settings.privacy, settings.federation.devices
-    facts = PublicFacts(
-        devices=devices,
-        items=len(catalogue),
-        epsilon=privacy.epsilon,
-        delta=privacy.delta,
-        trust=Trust(privacy.trust),
-        min_survivors=_fewest(settings),
-        colluders=privacy.colluders,
-    )
-    model = model_named(settings.federation.model)
-    protocol = None
-    if facts.trust is Trust.SECURE_AGGREGATION:
-        protocol = ProtocolTerms(
-            corrupt_permille=privacy.corrupt_permille,
-            drop_permille=privacy.drop_permille,
-            max_participations=privacy.answers,
-        )
-    plan = make_plan(model, facts, catalogue_hash=catalogue.hash, protocol=protocol)
-    if any(step.terms.series is not None for step in plan.steps):
-        raise InputError(
-            f"The model {model.name} takes devices in turns, by numbers that they are dealt. "
-            "Enrolled devices have numbers of their own: choose popularity or spectral."
-        )
-    return plan
-
-
-def _fewest(settings: Settings) -> int:
-    return -(-settings.federation.devices * settings.privacy.min_survivors_permille // 1000)
-
-
-def _wanted(settings: Settings) -> tuple[object, ...]:
-    own = settings.privacy
-    constants = (own.epsilon, own.delta, own.trust, own.colluders, _fewest(settings))
-    federation = (settings.federation.model, settings.federation.devices, own.answers)
-    return (*constants, *federation, own.corrupt_permille, own.drop_permille)
-
-
-def _promised(invitation: Invitation) -> tuple[object, ...]:
-    facts, own = invitation.plan.facts, invitation.federation
-    constants = (facts.epsilon, facts.delta, facts.trust.value, facts.colluders)
-    federation = (invitation.plan.model, facts.devices, invitation.answers)
-    promised = (*constants, facts.min_survivors, *federation)
-    return (*promised, own.corrupt_permille, own.drop_permille)
+def _names(settings: Settings) -> tuple[str, ...]:
+    """The names that devices connect to, and where the proxy and the server itself do."""
+    own = settings.network
+    return tuple(dict.fromkeys((*own.names, own.host)))
 
 
 def _slug(name: str) -> str:

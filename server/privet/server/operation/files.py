@@ -28,6 +28,18 @@ def write_new(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def write_over(path: Path, data: bytes) -> None:
+    """Write a file, 0600, durably, in the place of one that may be there.
+
+    Whoever reads it finds the old bytes or the new ones, never a part.
+    """
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    write_new(new, data)
+    new.replace(path)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -36,6 +36,10 @@ class Metrics:
         self._left = gauge("privet_population_epsilon_left", "Before runs are refused.")
         self._enrolled = gauge("privet_devices_enrolled", "Devices that may take part.")
         self._devices = gauge("privet_devices_in_last_sum", "If it is public.")
+        self._certificate = gauge("privet_certificate_until_seconds", "End of the server's.")
+        self._links = counter("privet_superlink_restarts", "After it died.")
+        self._spoiled = counter("privet_groups_spoiled", "Beyond honest devices, but borne.")
+        self._poisoned = counter("privet_sums_poisoned", "Beyond honest devices: no model.")
         self._releases = counter("privet_releases", "Closed releases.")
         self._aborted = counter("privet_rounds_aborted", "Rounds without a sum.")
         self._refused = counter("privet_releases_refused", "Stopped by a budget.")
@@ -50,11 +54,9 @@ class Metrics:
         self._phase.labels(phase=str(progress.phase)).set(self._clock())
         if progress.phase is Phase.CLOSED:
             self._releases.inc()
-
-    def summed(self, devices: int) -> None:
-        """A sum of this many devices was learnt."""
-        if self._trust is not Trust.CENTRAL:
-            self._devices.set(devices)
+            self._spoiled.inc(len(progress.spoiled_groups))
+            if self._trust is not Trust.CENTRAL:
+                self._devices.set(progress.devices)
 
     def stage(self, stage: str, *, answered: int, refused: int) -> None:
         """A stage had so many answers; not to be told under central trust."""
@@ -69,6 +71,23 @@ class Metrics:
     def refused(self) -> None:
         """A budget stopped a release."""
         self._refused.inc()
+
+    def poisoned(self) -> None:
+        """No honest devices can have made a released sum, and it could not be borne."""
+        self._poisoned.inc()
+
+    def link_restarted(self) -> None:
+        """The SuperLink died and was started again."""
+        self._links.inc()
+
+    def certificate(self, until: float) -> None:
+        """When the server's certificate ends, in seconds since 1970."""
+        self._certificate.set(until)
+
+    def run(self, *, spent: float, budget: float) -> None:
+        """Where the last run is."""
+        self._epsilon.set(spent)
+        self._budget.set(budget)
 
     def enrolled(self, devices: int) -> None:
         """This many devices may take part."""

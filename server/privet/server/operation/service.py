@@ -4,12 +4,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
 
 from privet.models.invitation import Invitation
 from privet.models.model import state_hash
 from privet.models.model_message import ModelMessage
 from privet.privacy.accounting.adversaries import Trust
-from privet.privacy.errors import BudgetError, InputError, IntegrityError, PrivacyError
+from privet.privacy.errors import (
+    BudgetError,
+    InputError,
+    IntegrityError,
+    PoisoningError,
+    PrivacyError,
+)
 from privet.server.coordinator import Phase, Progress
 from privet.server.courier import Attendance, Courier, Deadlines
 from privet.server.delivery import Delivery
@@ -17,6 +25,7 @@ from privet.server.operation.devices import Devices
 from privet.server.operation.directory import Directory
 from privet.server.operation.logs import EventLog, LogEvent
 from privet.server.operation.metrics import Metrics
+from privet.server.operation.status import status_of
 from privet.server.operation.training import Training
 from privet.server.population import Population
 from privet.server.registry import ModelVersion, Registry
@@ -25,6 +34,7 @@ from privet.server.superlink import SuperLink
 
 _POLL = 1.0
 _MODELS_POLL = 5.0
+_SHOWN = 16  # numbers of groups in a line of the log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +75,13 @@ class Outcome:
     """What came of it.
 
     Attributes:
-        version: The model of the last run.
+        version: The model of the last run; None if there is none.
         trained: Whether a run was finished now.
         delivered: Devices that keep the model that they are to have.
         waiting: Devices that do not, yet.
     """
 
-    version: ModelVersion
+    version: ModelVersion | None
     trained: bool
     delivered: int
     waiting: int
@@ -84,6 +94,7 @@ class Service:
         directory: The federation's; locked by the caller.
         log: For events.
         again: Whether another run is to begin if the last one is finished.
+        deliver: Whether to train nothing, and deliver models only.
         budget: Limit on the run's epsilon, the recorded one or the plan's if not given. The
             population's budget is a limit whatever this is.
         witness: About the population's ledger, if anything was written down elsewhere.
@@ -99,11 +110,17 @@ class Service:
         log: EventLog,
         *,
         again: bool = False,
+        deliver: bool = False,
         budget: float | None = None,
         witness: Witness | None = None,
     ) -> None:
         """Open nothing yet."""
-        self._directory, self._log, self._again = directory, log, again
+        if deliver and (again or budget is not None):
+            raise InputError(
+                "A server that only delivers models trains nothing: leave --again and --budget away."
+            )
+        self._directory, self._log = directory, log
+        self._again, self._only_deliver = again, deliver
         self._budget, self._witness = budget, witness
         self._settings = directory.settings
         self._invitation: Invitation = directory.invitation
@@ -122,13 +139,20 @@ class Service:
             PrivacyError: A round ended without a sum, as often as it was tried.
             IntegrityError: A ledger is damaged or an older copy.
             TransportError: The SuperLink cannot be started or does not answer.
+            PoisoningError: A released sum was poisoned, beyond what the plan bears.
+            InputError: The server's certificate cannot be used, or a port is taken.
         """
+        self._directory.check_certificate()
         with self._opened() as (population, registry, devices), self._metrics_served():
             try:
                 return self._serve(population, registry, devices, once, until)
             except BudgetError:
                 self._metrics.refused()
                 self._log.write(LogEvent.REFUSED)
+                raise
+            except PoisoningError:
+                self._metrics.poisoned()
+                self._log.write(LogEvent.POISONED)
                 raise
             finally:
                 self._log.write(LogEvent.STOPPED)
@@ -144,23 +168,46 @@ class Service:
         if self._witness is not None:
             self._witness.check(population)
         population.set_budget(self._settings.privacy.budget)
-        self._count(population)
-        plan = self._invitation.plan
-        training = Training(plan, self._directory.path / "runs", population, again=self._again)
+        self._begin_metrics(population, devices)
+        plan, runs = self._invitation.plan, self._directory.path / "runs"
+        training = None
+        if not self._only_deliver:
+            training = Training(plan, runs, population, registry, again=self._again)
         network = self._settings.network
-        link = SuperLink(self._directory.superlink, host=network.host, port=network.port)
-        trained = training.wanted
+        link = SuperLink(
+            self._directory.superlink,
+            host=network.host,
+            port=network.port,
+            restarted=self._link_restarted,
+        )
+        trained = training is not None and training.wanted
         with link.running():
             self._log.write(LogEvent.STARTED, plan=plan.hash)
-            if training.wanted:
+            if trained:
                 self._await_devices(link, devices)
             with link.courier() as courier:
-                if training.wanted:
-                    self._train(training, courier, population, devices)
-                version = training.publish(registry)
-                self._offer(registry, version)
+                if training is not None:
+                    if trained:
+                        self._train(training, courier, population, devices)
+                    self._offer(registry, training.publish(registry))
                 delivered, waiting = self._deliver(link, courier, registry, devices, once, until)
+        version = registry.versions[-1] if registry.versions else None
         return Outcome(version=version, trained=trained, delivered=delivered, waiting=waiting)
+
+    def _begin_metrics(self, population: Population, devices: Devices) -> None:
+        """What the directory knows before anything happens."""
+        self._count(population)
+        self._metrics.enrolled(len(devices.all))
+        found: dict[str, Any] = status_of(self._directory)
+        until = datetime.fromisoformat(found["certificate_until"])
+        self._metrics.certificate(until.timestamp())
+        if (run := found["run"]) is not None:
+            budget = float("inf") if run["budget"] is None else run["budget"]
+            self._metrics.run(spent=run["epsilon"], budget=budget)
+
+    def _link_restarted(self) -> None:
+        self._metrics.link_restarted()
+        self._log.write(LogEvent.LINK_RESTARTED)
 
     def _await_devices(self, link: SuperLink, devices: Devices) -> None:
         """Let devices in as they enrol, until there are as many as planned or enough in time."""
@@ -179,10 +226,10 @@ class Service:
             if time.monotonic() >= deadline:
                 break
             time.sleep(_POLL)
-        if known < facts.min_survivors:
+        if known < facts.fewest_devices:
             raise PrivacyError(
                 f"Only {known} devices are enrolled; the plan needs at least "
-                f"{facts.min_survivors}. Nothing was asked of them."
+                f"{facts.fewest_devices}. Nothing was asked of them."
             )
 
     def _train(
@@ -229,6 +276,12 @@ class Service:
         self._log.write(LogEvent.PHASE, **values)
         if progress.phase is Phase.SUMMED:
             self._stages(fleet.attendance)
+        if progress.phase is Phase.CLOSED and progress.spoiled_groups:
+            groups = progress.spoiled_groups
+            numbers = " ".join(map(str, groups[:_SHOWN]))
+            self._log.write(
+                LogEvent.SPOILED, step=progress.index, groups=len(groups), numbers=numbers
+            )
 
     def _stages(self, attendance: Attendance) -> None:
         """Counts by stage; under central trust who takes part is nobody's business."""

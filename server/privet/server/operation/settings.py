@@ -4,13 +4,16 @@ Each section is a frozen dataclass whose fields carry the sentence that the file
 so that the file, its checks and its documentation cannot drift apart.
 """
 
+import ipaddress
 import json
 import math
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
+from privet.models.combination import Combination
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.errors import InputError
 
@@ -27,6 +30,17 @@ def _text(value: Any) -> bool:
     return 0 < len(value) <= 128 and value.isprintable()
 
 
+def _name(value: str) -> bool:
+    return _text(value) and value.isascii() and not set(value) & set("*/@[] ")
+
+
+def _loopback(value: Any) -> bool:
+    try:
+        return ipaddress.ip_address(value).is_loopback
+    except ValueError:
+        return False
+
+
 def _count(low: int, high: int) -> tuple[Callable[[Any], bool], str]:
     return (lambda value: low <= value <= high), f"a whole number from {low} to {high}"
 
@@ -41,12 +55,6 @@ class Federation:
 
     name: str = _setting("my federation", "Shown to the people who join.", _text, "a short text")
     model: str = _setting("spectral", "What is trained: popularity or spectral.", _text, "a name")
-    catalogue: str = _setting(
-        "catalogue.csv",
-        "The items and their public features, beside this file.",
-        _text,
-        "a file's name",
-    )
     devices: int = _setting(
         100,
         "The plan is made for this many devices: a round waits for them and takes no more.",
@@ -79,9 +87,20 @@ class Privacy:
         lambda value: value in {str(trust) for trust in Trust},
         "one of " + ", ".join(Trust),
     )
+    groups: int = _setting(
+        1,
+        "Groups that a round is split into, each with its own sum, minimum and full noise.",
+        *_count(1, 100),
+    )
+    combination: str = _setting(
+        "sum",
+        "How groups become one: sum, trimmed-mean or median; the last two bear spoiled groups.",
+        lambda value: value in {str(combination) for combination in Combination},
+        "one of " + ", ".join(Combination),
+    )
     min_survivors_permille: int = _setting(
         800,
-        "Devices in thousandths that a sum needs at least. The noise is set for these.",
+        "Devices of a group, in thousandths, that its sum needs. The noise is set for these.",
         *_count(500, 1000),
     )
     colluders: int = _setting(
@@ -99,7 +118,12 @@ class Privacy:
 class Network:
     """Where devices find the server. Only its Fleet paths may face the network."""
 
-    host: str = _setting("127.0.0.1", "Address to listen on, behind the proxy.", _text, "a host")
+    host: str = _setting(
+        "127.0.0.1",
+        "Address to listen on, of this machine's loopback: the proxy is what faces the network.",
+        _loopback,
+        "a loopback address, 127.0.0.1 or ::1",
+    )
     port: int = _setting(9092, "Port to listen on.", *_count(1, 65535))
     public_port: int = _setting(
         443, "Port that devices connect to: the proxy's, on the first of the names.",
@@ -108,7 +132,7 @@ class Network:
     names: tuple[str, ...] = _setting(
         ("localhost", "127.0.0.1"),
         "Names and addresses in the certificate: what devices connect to.",
-        lambda value: bool(value) and all(type(name) is str and _text(name) for name in value),
+        lambda value: bool(value) and all(type(name) is str and _name(name) for name in value),
         "a list of names",
     )
     metrics_port: int = _setting(
@@ -167,6 +191,20 @@ def _toml(section: object, name: str) -> str:
     return repr(value) if isinstance(value, float) else json.dumps(value)
 
 
+def load_settings(path: Path) -> Settings:
+    """Read a file of settings; see `read_settings`.
+
+    Raises:
+        InputError: Not settings, or not in UTF-8.
+    """
+    with path.open("rb") as file:
+        data = file.read(4 * MAX_CHARACTERS + 1)
+    try:
+        return read_settings(data.decode())
+    except UnicodeError as error:
+        raise InputError("Expected settings as a TOML file in UTF-8.") from error
+
+
 def read_settings(text: str) -> Settings:
     """Read settings; what is left out has its default.
 
@@ -179,7 +217,10 @@ def read_settings(text: str) -> Settings:
     try:
         body = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError("Expected settings as a TOML file: its syntax is broken.") from error
+        where = str(error)[:200] if isinstance(error, tomllib.TOMLDecodeError) else "too deep"
+        raise InputError(
+            f"Expected settings as a TOML file: its syntax is broken. {where}."
+        ) from error
     _known(body, set(_SECTIONS), "section")
     return Settings(
         federation=_section(Federation, body.get("federation", {}), "federation"),
@@ -214,7 +255,7 @@ def _value(item: Any, value: Any, section: str) -> Any:
     finite = not isinstance(value, float) or math.isfinite(value)
     if not (right and finite and item.metadata["fits"](value)):
         raise InputError(
-            f"Expected {item.name} in [{section}] as {item.metadata['expected']}: "
-            f"{item.metadata['why']}"
+            f"Expected {item.name} in [{section}] as {item.metadata['expected']}, found "
+            f"{str(value)[:40]!r}. {item.metadata['why']}"
         )
     return value

@@ -35,7 +35,7 @@ def status_of(directory: Directory) -> dict[str, Any]:
         "devices": {
             "enrolled": enrolled,
             "planned": settings.federation.devices,
-            "needed": directory.invitation.plan.facts.min_survivors if fixed else None,
+            "needed": directory.invitation.plan.facts.fewest_devices if fixed else None,
             "by_model": {str(v): n for v, n in sorted(held.items(), key=str) if v is not None},
         },
         "population": _population(directory) if fixed else None,
@@ -81,6 +81,7 @@ def _population(directory: Directory) -> dict[str, Any]:
 
 
 def _run(directory: Directory) -> dict[str, Any] | None:
+    """Where the last run is; None if there is none."""
     if not directory.runs:
         return None
     folder = directory.runs[-1]
@@ -97,5 +98,12 @@ def _run(directory: Directory) -> dict[str, Any] | None:
         "closed": len(closed_steps(entries)),
         "charged": len(paid),
         "epsilon": claimed_epsilon(terms, directory.invitation.plan.facts.delta),
+        "budget": [e.body["epsilon"] for e in entries if e.kind is EntryKind.BUDGET][-1],
+        "groups": directory.invitation.plan.facts.groups,
+        "spoiled_groups": {
+            entry.body["step"]: entry.body["spoiled_groups"]
+            for entry in entries
+            if entry.kind is EntryKind.CLOSE and "spoiled_groups" in entry.body
+        },
         "finished": any(entry.kind is EntryKind.END for entry in entries),
     }

@@ -7,11 +7,12 @@ from pathlib import Path
 from privet.models.known import model_of
 from privet.models.model import SharedState
 from privet.models.plan import Plan
-from privet.privacy.errors import PrivacyError
+from privet.privacy.errors import IntegrityError, PrivacyError
 from privet.privacy.ledger import EntryKind, charges
 from privet.privacy.randomness import Randomness
 from privet.server.coordinator import Coordinator, Observer
 from privet.server.fleet import Fleet
+from privet.server.operation.directory import MORE_BUDGET
 from privet.server.population import Population, PopulationRun
 from privet.server.registry import ModelVersion, Origin, Registry
 from privet.server.storage import RunStore
@@ -24,24 +25,35 @@ class Training:
         plan: Of the run.
         folder: Of all runs; the last of them is gone on with.
         population: That pays.
-        again: Whether to begin another run if the last one is finished.
+        registry: With the models of earlier runs.
+        again: Whether to begin another run if the last one is finished or lost.
 
     Raises:
         BudgetError: A new run's whole plan does not fit into what the population has left.
-        IntegrityError: A ledger is damaged, or the population's lacks what the run released.
+        IntegrityError: A ledger is damaged, an older copy, or lost.
     """
 
-    def __init__(self, plan: Plan, folder: Path, population: Population, *, again: bool) -> None:
+    def __init__(
+        self, plan: Plan, folder: Path, population: Population, registry: Registry, *, again: bool
+    ) -> None:
         """See what there is to do; nothing is begun."""
         self._plan, self._folder, self._population = plan, folder, population
         self._last = max((int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0)
-        finished = self._last > 0 and self._finished()
+        published = self._published(registry)
+        lost = published > self._last or (self._last == 0 and bool(population.view.spends))
+        if lost and not again:
+            raise IntegrityError(
+                f"The last run is not in {folder}, and other ledgers know of its releases. Bring "
+                "it back. If it is lost, --again begins another, which is charged as well."
+            )
+        self._last = max(self._last, published)
+        finished = lost or (self._last > 0 and self._finished())
         self.new = self._last == 0 or (again and finished)
         """Whether a run is to begin."""
         self.wanted = self.new or not finished
         """Whether there is anything to train."""
         if self.new:
-            population.require([plan])
+            population.require([plan], remedy=MORE_BUDGET)
 
     def run(
         self,
@@ -102,6 +114,30 @@ class Training:
             return registry.publish(checkpoint[1], origin)
         finally:
             store.close()
+
+    def _published(self, registry: Registry) -> int:
+        """The last run that a model was made of; runs that are there must have made theirs.
+
+        Raises:
+            IntegrityError: One lacks what its model was made of: it is an older copy.
+        """
+        last = 0
+        for origin in (version.origin for version in registry.versions):
+            last = max(last, int(origin.run))
+            if not (self._folder / origin.run).is_dir():
+                continue
+            store = RunStore(self._folder / origin.run)
+            try:
+                entries = store.entries
+            finally:
+                store.close()
+            at = origin.ledger_length - 1
+            if len(entries) <= at or entries[at].hash != origin.ledger_head:
+                raise IntegrityError(
+                    f"The ledger of run {origin.run} lacks what its model was made of: it is an "
+                    "older copy. Bring the newest back, and the population's with it."
+                )
+        return last
 
     def _finished(self) -> bool:
         store = RunStore(self._folder / str(self._last))

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from privet.models.invitation import EnrolmentRequest
-from privet.privacy.errors import InputError
+from privet.server.operation.certificates import valid_until
 from privet.server.operation.directory import INVITATION, SETTINGS, Directory
 from privet.server.operation.logs import EventLog, LogEvent
 from privet.server.operation.service import Service, Witness
-from privet.server.operation.settings import MAX_CHARACTERS, Settings, read_settings
+from privet.server.operation.settings import Settings, load_settings
 from privet.server.operation.status import models_of, status_of
 from privet.simulations.commands import options as o
 from privet.simulations.commands.budget import show_population
@@ -37,7 +37,7 @@ def init_command(
     json: o.Json = False,
 ) -> None:
     """Make a federation's directory: settings, keys, certificates, empty ledgers."""
-    wanted = Settings() if settings is None else read_settings(_text(settings, MAX_CHARACTERS))
+    wanted = Settings() if settings is None else load_settings(settings)
     items = None if catalogue is None else read_catalogue(catalogue)[0]
     made = Directory.make(directory, wanted)
     if items is not None:
@@ -73,6 +73,23 @@ def invite_command(
         _say_next(made)
 
 
+@app.command("certificate")
+def certificate_command(directory: Place, json: o.Json = False) -> None:
+    """Make a new certificate for the server, for the names in its settings."""
+    made = Directory(directory)
+    made.certify()
+    until = valid_until((made.path / "tls" / "server.pem").read_bytes()).isoformat()
+    names = [*made.certified_names]
+    if json:
+        print_json({"names": names, "certificate_until": until})
+        return
+    console.print(
+        f"Made a certificate for {', '.join(names)}, until {until}. Restart the server and the "
+        "proxy; devices notice nothing.",
+        soft_wrap=True,
+    )
+
+
 @app.command("enrol")
 def enrol_command(
     directory: Place,
@@ -97,6 +114,9 @@ def up_command(
     again: Annotated[
         bool, typer.Option("--again", help="Begin another run if the last one is finished.")
     ] = False,
+    deliver: Annotated[
+        bool, typer.Option("--deliver", help="Train nothing: deliver models only.")
+    ] = False,
     budget: Annotated[
         float | None,
         typer.Option("--budget", help="Limit of this run, for repeats; devices' own limits stay."),
@@ -112,23 +132,31 @@ def up_command(
     noted = None if witness is None else Witness.parse(witness)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as Ctrl-C does
     with place.locked():
-        service = Service(place, EventLog(sys.stderr), again=again, budget=budget, witness=noted)
+        service = Service(
+            place,
+            EventLog(sys.stderr),
+            again=again,
+            deliver=deliver,
+            budget=budget,
+            witness=noted,
+        )
         outcome = service.run(once=once)
     version = outcome.version
     if json:
         print_json(
             {
                 "trained": outcome.trained,
-                "version": version.version,
-                "state_hash": version.state_hash,
+                "version": None if version is None else version.version,
+                "state_hash": None if version is None else version.state_hash,
                 "delivered": outcome.delivered,
                 "waiting": outcome.waiting,
             }
         )
         return
+    last = "none" if version is None else f"{version.version}, {version.state_hash}"
     console.print(
-        f"Model {version.version}, {version.state_hash}: {outcome.delivered} devices have what "
-        f"they are to have, {outcome.waiting} not yet.",
+        f"Last model: {last}. {outcome.delivered} devices have what they are to have, "
+        f"{outcome.waiting} not yet.",
         soft_wrap=True,
     )
 
@@ -249,12 +277,3 @@ def _say_next(place: Directory) -> None:
 def _bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read((2 << 20) + 1)
-
-
-def _text(path: Path, limit: int) -> str:
-    with path.open("rb") as file:
-        data = file.read(4 * limit + 1)
-    try:
-        return data.decode()
-    except UnicodeError as error:
-        raise InputError("Expected settings as a TOML file in UTF-8.") from error
