@@ -28,9 +28,11 @@ class Categories:
         names = tuple(sorted({name for names in catalogue.categories for name in names}))
         column = {name: at for at, name in enumerate(names)}
         shares = np.zeros((len(catalogue), len(names)))
-        for item, found in enumerate(catalogue.categories):
-            distinct = sorted(set(found))
-            shares[item, [column[name] for name in distinct]] = 1 / max(len(distinct), 1)
+        distinct = [set(found) for found in catalogue.categories]
+        sizes = np.array([len(found) for found in distinct], np.int64)
+        columns = [column[name] for found in distinct for name in found]
+        rows = np.repeat(np.arange(len(distinct)), sizes)
+        shares[rows, np.array(columns, np.int64)] = 1 / sizes[rows]
         return cls(names=names, shares=shares)
 
     def columns(self, names: Iterable[str]) -> NDArray[np.int64]:

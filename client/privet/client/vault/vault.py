@@ -58,8 +58,9 @@ class Vault:
             path, key=key, create=create, busy_seconds=busy_seconds, at_least=at_least
         )
         self._clock = clock
-        self._events: tuple[int, Mapping[int, Event]] | None = None
-        self._entries: tuple[int, Mapping[int, Entry]] | None = None
+        # What was read, with the mark of its table; other tables' changes leave it in place.
+        self._events: tuple[int, dict[int, Event]] | None = None
+        self._entries: tuple[int, dict[int, Entry]] | None = None
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -91,16 +92,27 @@ class Vault:
         with self._store.rows("BEGIN") as rows:
             return rows.tally.digest
 
-    def record(self, *events: Event) -> None:
-        """Add events, all or none, durably."""
+    @property
+    def events_mark(self) -> int:
+        """A keyed mark of all events: as long as it is equal, so are they, whoever writes."""
+        with self._store.rows("BEGIN") as rows:
+            return rows.tally.marks[Table.EVENT]
+
+    def record(self, *events: Event) -> tuple[int, int]:
+        """Add events, all or none, durably.
+
+        Returns:
+            `events_mark` just before and just after: no other process came in between.
+        """
         new = [(event.to_bytes(), event) for event in events]
         with self._store.rows() as rows:
-            before = rows.tally.changes
+            before = rows.tally.marks[Table.EVENT]
             added = {rows.insert(Table.EVENT, data): event for data, event in new}
+        after = rows.tally.marks[Table.EVENT]
         if self._events is not None and self._events[0] == before:
-            self._events = (rows.tally.changes, {**self._events[1], **added})
-        if self._entries is not None and self._entries[0] == before:
-            self._entries = (rows.tally.changes, self._entries[1])
+            self._events[1].update(added)
+            self._events = (after, self._events[1])
+        return before, after
 
     def events(self) -> tuple[Event, ...]:
         """All events in order of time; of one time in the order in which they were recorded."""
@@ -252,15 +264,17 @@ class Vault:
         )
 
     def _read_events(self, rows: Rows) -> Mapping[int, Event]:
-        if self._events is None or self._events[0] != rows.tally.changes:
+        mark = rows.tally.marks[Table.EVENT]
+        if self._events is None or self._events[0] != mark:
             found = {r: Event.from_bytes(b) for r, b in rows.read(Table.EVENT).items()}
-            self._events = (rows.tally.changes, found)
+            self._events = (mark, found)
         return self._events[1]
 
     def _read_entries(self, rows: Rows) -> Mapping[int, Entry]:
-        if self._entries is None or self._entries[0] != rows.tally.changes:
+        mark = rows.tally.marks[Table.ENTRY]
+        if self._entries is None or self._entries[0] != mark:
             found = {r: Entry.from_bytes(b) for r, b in rows.read(Table.ENTRY).items()}
-            self._entries = (rows.tally.changes, found)
+            self._entries = (mark, found)
         return self._entries[1]
 
 
