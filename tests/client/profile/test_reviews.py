@@ -147,7 +147,8 @@ def test_praise_counts_as_liking_and_blame_ends_it() -> None:
     like = Event(kind="like", item="b", time=5)
     assert 0 < weight_of(praise) < 1
     assert weight_of(blame) == weight_of(like, blame) == 0
-    assert weight_of(like, blame, praise) == weight_of(praise)
+    again = READER.read("A wonderful film!").event("b", time=30)
+    assert weight_of(like, blame, again) == weight_of(praise)
 
 
 def test_a_review_that_was_not_understood_neither_counts_nor_ends_anything() -> None:
