@@ -29,10 +29,17 @@ def measure(
     model: Model, task: Task, epsilon: float, trust: Trust, *, delta: float = 1e-5
 ) -> tuple[Federated, Evaluation]:
     """One federation with real noise in a folder that is removed, and its evaluation."""
+    federated = train(model, task, epsilon, trust, delta=delta)
+    return federated, evaluate_federated(model, task, federated)
+
+
+def train(
+    model: Model, task: Task, epsilon: float, trust: Trust, *, delta: float = 1e-5
+) -> Federated:
+    """One federation with real noise in a folder that is removed."""
     plan = plan_for(model, task, Target(epsilon=epsilon, delta=delta, trust=trust))
     with tempfile.TemporaryDirectory(prefix="privet-bench-") as folder:
-        federated = federate(model, task, plan, Path(folder) / "run")
-    return federated, evaluate_federated(model, task, federated)
+        return federate(model, task, plan, Path(folder) / "run")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

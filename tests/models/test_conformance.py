@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from privet.models.cohort import Cohort
 from privet.models.model import LocalState, SharedState
@@ -131,3 +132,46 @@ def test_two_steps_of_one_name_are_refused_by_suite_and_planner() -> None:
     facts = PublicFacts(devices=60, items=20, epsilon=1.0, delta=1e-5, trust=Trust.CENTRAL)
     with pytest.raises(PrivacyError, match="distinct"):
         train(Twice(), checkerboard(), facts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solving(Popularity):
+    """Popularity with a local state: the history's mean popularity, as training finds it."""
+
+    name: ClassVar[str] = "solving"
+    off: float = 0.0
+
+    def steps(self, facts: PublicFacts) -> tuple[Step, ...]:
+        names = ("popularity", "popularity again")
+        return tuple(
+            Step(name=name, dimension=facts.items, nonnegative=True, budget_share=0.5)
+            for name in names
+        )
+
+    def contribute(
+        self,
+        step: Step,
+        shared: SharedState,
+        local: LocalState,
+        cohort: Cohort,
+        rng: Randomness,
+    ) -> tuple[Contribution, LocalState]:
+        honest, _ = Popularity.contribute(self, step, shared, local, cohort, rng)
+        return honest, {"mean": self.mean(shared, cohort)} if shared else {}
+
+    def personalise(self, shared: SharedState, local: LocalState, cohort: Cohort) -> LocalState:
+        return {"mean": self.mean(shared, cohort) + self.off}
+
+    def mean(self, shared: SharedState, cohort: Cohort) -> NDArray[np.float64]:
+        liked = cohort.dense() @ np.asarray(shared["popularity"], np.float64)
+        return np.asarray(liked / np.maximum(cohort.sizes, 1))
+
+
+def test_a_local_state_that_training_does_not_leave_is_caught() -> None:
+    conformance = ModelConformance()
+    conformance.__dict__["model"] = Solving()
+    conformance.test_personalising_gives_the_local_state_that_training_leaves()
+    for off in (1e-4, -1.0):
+        conformance.__dict__["model"] = Solving(off=off)
+        with pytest.raises(AssertionError, match="training left another local state"):
+            conformance.test_personalising_gives_the_local_state_that_training_leaves()

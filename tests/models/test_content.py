@@ -162,3 +162,28 @@ def test_what_an_encoder_gives_is_checked(given_back: np.ndarray) -> None:
 
     with pytest.raises(InputError, match="encoder"):
         Encoded.build(FILMS, Wrong())
+
+
+def test_a_mixture_is_the_weighted_sum_of_cosines_item_by_item(tmp_path: Path) -> None:
+    vectors = np.array([[2, 0], [1, 1], [0, 3]], np.float32)
+    encoder = WordVectors.open(folder(tmp_path, "alien\nmonster\ntoy\n", vectors))
+    films = Catalogue(
+        item_ids=tuple(map(str, range(8))),
+        titles=("Alien", "", "Toy Story", "Aliens", "", "Monster toys", "alien toy", ""),
+    )
+    indices: tuple[ItemVectors, ...] = (
+        TfIdf.build(films),
+        TfIdf.build(films, Hashing(columns=3)),
+        Encoded.build(films, encoder),
+        TfIdf.build(Catalogue(item_ids=("a", "b"))),
+    )
+    for index in indices:
+        n = len(index.cosines("alien"))
+        full = index.similarities(np.arange(n)).astype(np.float64)
+        for items in (np.arange(n), np.array([1, 0]), np.zeros(0, np.int64)):
+            weights = np.linspace(-1, 2, len(items))
+            found = index.mixture(items, weights)
+            np.testing.assert_allclose(found, full[:, items] @ weights, atol=1e-6)
+            rows = np.array([index.cosines_between(item, items) for item in range(n)])
+            np.testing.assert_allclose(rows, full[:, items], atol=1e-6)
+            assert np.abs(rows @ weights - found).max() <= 1e-12 * max(1, np.abs(weights).sum())

@@ -200,10 +200,11 @@ class TfIdf:
         sizes, entries = self._entries(items)
         taste = np.zeros(self.hashing.columns)
         np.add.at(taste, self.columns[entries], np.repeat(weights, sizes) * self.values[entries])
+        products = taste.take(self.columns, mode="clip")  # all are in range; clip does not check
+        products *= self.values
         out = np.zeros(len(self))
         held = np.flatnonzero(np.diff(self.indptr))
         if len(held):
-            products = taste[self.columns] * self.values
             out[held] = np.add.reduceat(products, self.indptr[held])
         return out
 
@@ -211,10 +212,13 @@ class TfIdf:
         """Cosines of one item with some, shape ``(m,)``."""
         _, own = self._entries(np.array([item]))
         sizes, entries = self._entries(items)
-        taste = np.zeros(self.hashing.columns)
-        taste[self.columns[own]] = self.values[own]
-        rows = np.repeat(np.arange(len(items)), sizes)
-        products = taste[self.columns[entries]] * self.values[entries]
+        at = np.searchsorted(self.columns[own], self.columns[entries])
+        at[at == len(own)] = 0
+        same = (
+            np.flatnonzero(self.columns[own][at] == self.columns[entries]) if len(own) else at[:0]
+        )
+        rows = np.repeat(np.arange(len(items)), sizes)[same]
+        products = self.values[own][at[same]].astype(np.float64) * self.values[entries[same]]
         return np.bincount(rows, weights=products, minlength=len(items)).astype(np.float64)
 
     def _entries(self, items: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

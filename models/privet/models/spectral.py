@@ -176,13 +176,18 @@ class Spectral:
         if not len(known):
             return ScoreParts.without_history(popularity[items])
         positions = _positions(shared, cohort.n_items)
-        mapped = _rows_of_map(shared, positions[known])
         within = positions[items] >= 0
+        pulls = np.zeros((len(known), len(items)))
+        pulls[:, within] = _of_map(shared, positions[known], positions[items][within])
+        offset = np.zeros(len(items))
+        if not within.all():
+            history = cohort.keep_items(positions)
+            offset[~within] = _mapped(shared, history.dense()).min() - popularity.max() - 1
         return ScoreParts(
             history=known,
-            pulls=np.where(within, mapped[:, positions[items]], 0.0),
+            pulls=pulls,
             popularity=np.where(within, 0.0, popularity[items]),
-            offset=np.where(within, 0.0, mapped.sum(axis=0).min() - popularity.max() - 1),
+            offset=offset,
         )
 
 
@@ -263,12 +268,14 @@ def _mapped(shared: SharedState, histories: NDArray[np.float64]) -> NDArray[np.f
     return np.asarray((mapped @ shared["vectors"].T) / shared["leave_out"])
 
 
-def _rows_of_map(shared: SharedState, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Some rows of the map: what single items of the head pull."""
+def _of_map(
+    shared: SharedState, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Some of the map: what single items of the head pull on some."""
     if "item_map" in shared:
-        return np.asarray(shared["item_map"][rows], np.float64)
-    mapped = (shared["vectors"][rows] * shared["weights"]) @ shared["vectors"].T
-    return np.asarray(mapped / shared["leave_out"])
+        return np.asarray(shared["item_map"][np.ix_(rows, columns)], np.float64)
+    mapped = (shared["vectors"][rows] * shared["weights"]) @ shared["vectors"][columns].T
+    return np.asarray(mapped / shared["leave_out"][columns])
 
 
 def _positions(shared: SharedState, n_items: int) -> NDArray[np.int64]:

@@ -47,10 +47,11 @@ class Moment:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
-    """A finished training: every step's moment, the final state and the plan's hash."""
+    """A finished training: every step's moment, the final states and the plan's hash."""
 
     moments: tuple[Moment, ...]
     shared: SharedState
+    local: LocalState
     plan_hash: str
 
 
@@ -102,7 +103,7 @@ def train(model: Model, cohort: Cohort, facts: PublicFacts, *, seed: int = 0) ->
             devices=len(cohort),
         )
         shared = model.update(step.step, shared, release, facts)
-    return Trained(moments=tuple(moments), shared=shared, plan_hash=plan.hash)
+    return Trained(moments=tuple(moments), shared=shared, local=local, plan_hash=plan.hash)
 
 
 def _sum(contribution: Contribution) -> NDArray[np.float64]:
@@ -209,6 +210,19 @@ class ModelConformance:
         for trained in self.trainings(stack(rows, 20)):
             found = self.scores(trained.shared, newcomers)
             _expect(bool(np.isfinite(found).all()), "a score is not finite")
+
+    def test_personalising_gives_the_local_state_that_training_leaves(self) -> None:
+        """Whoever was not there, or lost it, makes it anew: within 1e-5, from the same inputs."""
+        cohort = checkerboard()
+        for trained in self.trainings(cohort):
+            for moment in trained.moments[1:]:
+                step, rng = moment.step.step, Randomness.insecure_seeded(5)
+                _, left = self.model.contribute(step, moment.shared, moment.local, cohort, rng)
+                found = self.model.personalise(moment.shared, moment.local, cohort)
+                _check_same(found, left, f"{step.name}: training left another local state")
+            anew = self.model.personalise(trained.shared, {}, cohort)
+            kept = self.model.personalise(trained.shared, trained.local, cohort)
+            _check_same(anew, kept, "a device that was trained makes another local state")
 
     def test_a_cohort_of_one_equals_the_row_of_a_cohort_of_many(self) -> None:
         """Contribution, rounding and scores do not depend on who else is there."""
@@ -360,6 +374,13 @@ class ModelConformance:
 
 def _devices(local: LocalState, default: int) -> int:
     return len(next(iter(local.values()))) if local else default
+
+
+def _check_same(found: LocalState, expected: LocalState, message: str) -> None:
+    same = found.keys() == expected.keys() and all(
+        np.allclose(found[name], expected[name], rtol=0, atol=1e-5) for name in expected
+    )
+    _expect(same, message)
 
 
 def _expect(condition: bool, message: str) -> None:

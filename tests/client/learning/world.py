@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from privet.client.learning.published import Published
 from privet.client.learning.recommender import Recommender
 from privet.client.learning.situation import Situation
@@ -13,6 +11,7 @@ from privet.client.vault.history import Weighting
 from privet.models.catalogue import Catalogue
 from privet.models.content import TfIdf
 from privet.models.popularity import Popularity
+from privet.models.score_parts import AdditiveModel
 from privet.models.spectral import Spectral
 from privet.models.testing import checkerboard, facts_for, train
 from privet.privacy.accounting.adversaries import Trust
@@ -44,15 +43,11 @@ def made(published: Published | None = None, **weighting: Any) -> Recommender:
 
 def published(name: str = "spectral", *, epsilon: float = float("inf")) -> Published:
     """A model trained on users who like even items or odd ones; none has the new item."""
-    model = Spectral() if name == "spectral" else Popularity()
-    cohort = checkerboard(items=ITEMS + 2).keep_items(np.array([*range(ITEMS), -1, -1], np.int64))
-    many = cohort.keep_items(np.arange(ITEMS))
-    wide = type(many)(
-        devices=many.devices, indptr=many.indptr, items=many.items, weights=many.weights,
-        times=many.times, n_items=ITEMS + 1,
-    )  # fmt: skip
-    facts = facts_for(wide, epsilon=epsilon, trust=Trust.CENTRAL)
-    return Published(model=model, shared=train(model, wide, facts).shared)
+    model: AdditiveModel = Spectral() if name == "spectral" else Popularity()
+    cohort = checkerboard(items=ITEMS)
+    facts = facts_for(cohort, epsilon=epsilon, trust=Trust.CENTRAL)
+    shared = train(model, cohort, facts).shared
+    return Published(model=model, shared=shared, item_ids=CATALOGUE.item_ids[:ITEMS])
 
 
 def liked(*items: int, kind: str = "like", at: int = NOW - 60, **more: Any) -> list[Event]:

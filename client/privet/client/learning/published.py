@@ -5,8 +5,12 @@ event says**: the root mean square, over the items that a history can pull, of h
 item differs from the mean pull. Popularity, the score of an empty history, is scaled so that its
 standard deviation over the same items is one unit: it counts as one event. With no event it is all
 there is, with ten it is a tenth; no weight has to be set for it.
+
+The catalogue may have items that the model was not trained with. They are as popular as the mean of
+those that it was, and no history pulls them: what is known of them is their words.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privet.client.vault.history import cohort_of
+from privet.models.catalogue import Catalogue
 from privet.models.cohort import Cohort
 from privet.models.model import LocalState, SharedState
 from privet.models.score_parts import AdditiveModel
@@ -29,28 +34,13 @@ class Published:
     Attributes:
         model: Whose half on the device runs.
         shared: What was published; the output of releases, and nothing about this user.
+        item_ids: Items that it was trained with, in their order; those of the device's catalogue
+            if not given.
     """
 
     model: AdditiveModel
     shared: SharedState = field(repr=False)
-
-    def popularity(self, n_items: int) -> NDArray[np.float64]:
-        """Scores of somebody without a history, shape ``(n_items,)``.
-
-        Raises:
-            InputError: The model is of another catalogue, or its scores are not finite.
-        """
-        nobody = _cohort(np.zeros(0, np.int64), n_items)
-        try:
-            found = np.asarray(self.model.score(self.shared, {}, nobody)[0], np.float64)
-        except (KeyError, IndexError, ValueError) as error:
-            raise InputError("Expected a shared state of the model; it does not fit.") from error
-        if found.shape != (n_items,) or not np.isfinite(found).all():
-            raise InputError(
-                f"Expected a model of a catalogue of {n_items} items with finite scores, found "
-                f"one of {len(found)}."
-            )
-        return found
+    item_ids: Sequence[str] | None = field(default=None, repr=False)
 
 
 class PublishedPart:
@@ -58,19 +48,34 @@ class PublishedPart:
 
     Args:
         published: The model.
-        n_items: Size of the catalogue.
+        catalogue: The device's.
 
     Raises:
         InputError: The model is of another catalogue, or damaged.
+
+    Attributes:
+        reach: Items that a history pulls, positions in the catalogue.
+        popularity: In units, shape ``(n_items,)``.
     """
 
-    def __init__(self, published: Published, n_items: int) -> None:
+    def __init__(self, published: Published, catalogue: Catalogue) -> None:
         """Find the model's reach and its units."""
-        self._model, self._shared, self._n_items = published.model, published.shared, n_items
-        popularity = published.popularity(n_items)
-        self.reach = self._model.reach(self._shared)
-        spread = float(popularity[self.reach].std() if len(self.reach) else popularity.std())
-        self.popularity = popularity / spread if spread > 0 else np.zeros(n_items)
+        self._model, self._shared = published.model, published.shared
+        ids = catalogue.item_ids if published.item_ids is None else published.item_ids
+        self._trained = len(ids)
+        place = {item: at for at, item in enumerate(ids)}
+        self._of_item = np.array([place.get(item, -1) for item in catalogue.item_ids], np.int64)
+        known = self._of_item >= 0
+        if not known.any():
+            raise InputError("Expected a model of some of the catalogue's items, found none.")
+        popularity = self._popularity()
+        reached = np.zeros(self._trained, bool)
+        reached[self._model.reach(self._shared)] = True
+        self.reach = np.flatnonzero(known)[reached[self._of_item[known]]]
+        spread = float((popularity[reached] if reached.any() else popularity).std())
+        self._scaled = popularity / spread if spread > 0 else np.zeros(self._trained)
+        self.popularity = np.full(len(catalogue), float(self._scaled.mean()))
+        self.popularity[known] = self._scaled[self._of_item[known]]
 
     @cached_property
     def unit(self) -> float:
@@ -78,46 +83,83 @@ class PublishedPart:
         best = self.reach[np.argsort(-self.popularity[self.reach], kind="stable")][:_SAMPLE]
         if not len(best):
             return 0.0
-        cohort = _cohort(np.sort(best), self._n_items)
-        parts = self._model.parts(self._shared, self._local(cohort), cohort, self.reach)
-        if not len(parts.history):
-            return 0.0
-        weights = np.maximum(self.popularity[parts.history], 0)
-        weights = (
-            weights / weights.sum() if weights.any() else np.full(len(weights), 1 / len(weights))
-        )
-        mean = weights @ parts.pulls
-        return float(np.sqrt(weights @ ((parts.pulls - mean) ** 2).mean(axis=1)))
+        cohort = self._cohort(np.sort(self._of_item[best]), np.ones(len(best)))
+        local = self._model.personalise(self._shared, {}, cohort)
+        reach = self._of_item[self.reach]
+        parts = self._model.parts(self._shared, local, cohort, reach)
+        weights = np.maximum(self._scaled[parts.history], 0)
+        return _spread(parts.pulls, weights if weights.any() else np.ones(len(weights)))
 
-    def pull(self, items: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What a history pulls, in units, shape ``(n_items,)``; 0 out of the model's reach."""
-        out = np.zeros(self._n_items)
-        if len(items) and self.unit > 0:
-            cohort = _cohort(items, self._n_items, weights)
-            pulled = self._model.pull(self._shared, self._local(cohort), cohort)
-            out[self.reach] = pulled / self.unit
+    def pulled(self, items: NDArray[np.int64], weights: NDArray[np.float64]) -> "Pulled":
+        """What a history pulls.
+
+        Args:
+            items: Positions in the catalogue, sorted and distinct.
+            weights: Of each, above 0.
+        """
+        known = np.flatnonzero(self._of_item[items] >= 0)
+        order = known[np.argsort(self._of_item[items[known]])]
+        cohort = self._cohort(self._of_item[items[order]], weights[order])
+        local = self._model.personalise(self._shared, {}, cohort)
+        values = np.zeros(len(self._of_item))
+        if len(order) and self.unit > 0:
+            found = np.zeros(self._trained)
+            found[self._model.reach(self._shared)] = self._model.pull(self._shared, local, cohort)
+            values[self.reach] = found[self._of_item[self.reach]] / self.unit
+        return Pulled(values=values, _of=self, _order=order, _size=len(items), _cohort=cohort,
+                      _local=local)  # fmt: skip
+
+    def pulls(self, pulled: "Pulled", item: int) -> NDArray[np.float64]:
+        """See `Pulled.on`."""
+        out, at = np.zeros(pulled._size), int(self._of_item[item])
+        cohort = pulled._cohort
+        if at >= 0 and len(cohort.items) and self.unit > 0:
+            asked = np.array([at], np.int64)
+            parts = self._model.parts(self._shared, pulled._local, cohort, asked)
+            held = np.searchsorted(cohort.items, parts.history)
+            out[pulled._order[held]] = cohort.weights[held] * parts.pulls[:, 0] / self.unit
         return out
 
-    def pulls(
-        self, items: NDArray[np.int64], weights: NDArray[np.float64], item: int
-    ) -> NDArray[np.float64]:
-        """What each item of a history adds to `pull` of one item, shape ``(h,)``."""
-        out = np.zeros(len(items))
-        if len(items) and self.unit > 0:
-            cohort = _cohort(items, self._n_items, weights)
-            parts = self._model.parts(
-                self._shared, self._local(cohort), cohort, np.array([item], np.int64)
+    def _popularity(self) -> NDArray[np.float64]:
+        """Scores of somebody without a history, of the items that the model was trained with."""
+        nobody = self._cohort(np.zeros(0, np.int64), np.zeros(0))
+        try:
+            found = np.asarray(self._model.score(self._shared, {}, nobody)[0], np.float64)
+        except (KeyError, IndexError, ValueError) as error:
+            raise InputError("Expected a shared state of the model; it does not fit.") from error
+        if found.shape != (self._trained,) or not np.isfinite(found).all():
+            raise InputError(
+                f"Expected a model of {self._trained} items with finite scores, found one of "
+                f"{len(found)}. Say which items it was trained with."
             )
-            at = np.searchsorted(items, parts.history)
-            out[at] = weights[at] * parts.pulls[:, 0] / self.unit
-        return out
+        return found
 
-    def _local(self, cohort: Cohort) -> LocalState:
-        return self._model.personalise(self._shared, {}, cohort)
+    def _cohort(self, items: NDArray[np.int64], weights: NDArray[np.float64]) -> Cohort:
+        times = np.zeros(len(items), np.int64)
+        return cohort_of(items, weights, times, n_items=self._trained)
 
 
-def _cohort(
-    items: NDArray[np.int64], n_items: int, weights: NDArray[np.float64] | None = None
-) -> Cohort:
-    held = np.ones(len(items)) if weights is None else weights
-    return cohort_of(items, held, np.zeros(len(items), np.int64), n_items=n_items)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Pulled:
+    """What a history pulls by a model, in units.
+
+    Attributes:
+        values: Shape ``(n_items,)``; 0 out of the model's reach.
+    """
+
+    values: NDArray[np.float64]
+    _of: PublishedPart
+    _order: NDArray[np.int64]
+    _size: int
+    _cohort: Cohort
+    _local: LocalState
+
+    def on(self, item: int) -> NDArray[np.float64]:
+        """What each item of the history adds to one item's value, shape ``(h,)``."""
+        return self._of.pulls(self, item)
+
+
+def _spread(pulls: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """Root mean square of the rows' distances from their weighted mean."""
+    shares = weights / weights.sum()
+    return float(np.sqrt(shares @ ((pulls - shares @ pulls) ** 2).mean(axis=1)))

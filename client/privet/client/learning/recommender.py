@@ -46,7 +46,7 @@ from privet.models.catalogue import Catalogue
 from privet.models.content import ItemVectors
 from privet.privacy.errors import InputError
 
-CONTENT = 0.2
+CONTENT = 0.1
 TOPIC = 3.0
 HABIT = 0.5
 _RECENT = 1000  # events that habits are read from
@@ -102,7 +102,7 @@ class Recommender:
         Raises:
             InputError: The model is of another catalogue; the one before stays.
         """
-        part = None if published is None else PublishedPart(published, len(self._catalogue))
+        part = None if published is None else PublishedPart(published, self._catalogue)
         self._published, self._cached = part, None
 
     def reset(self, events: Iterable[Event], *, topics: Mapping[str, float] | None = None) -> None:
@@ -149,7 +149,6 @@ class Recommender:
         return Scored(
             values=values.copy() if values is popularity else values,
             _popularity=popularity,
-            _published=part,
             _vectors=self._vectors,
             _content=self._content,
             _pulling=pulling,
@@ -199,10 +198,11 @@ class Recommender:
         values = np.zeros(len(self._catalogue))
         if len(taste.items) and self._content > 0:
             values += self._vectors.mixture(taste.items, self._content * taste.shares)
-        if self._published is not None:
-            values += self._published.pull(items, weights)
+        model = None if self._published is None else self._published.pulled(items, weights)
+        if model is not None:
+            values += model.values
         told = frozenset(self._told)
-        return Pulling(items=items, weights=weights, taste=taste, told=told, values=values)
+        return Pulling(items=items, model=model, taste=taste, told=told, values=values)
 
     def _habits(self, situation: Situation) -> tuple[Habit, ...]:
         """What this time of day, kind of day, device and session add."""

@@ -5,16 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from privet.client.learning.published import PublishedPart
+from privet.client.learning.published import Pulled
 from privet.client.learning.taste import Taste
 from privet.client.ranking.categories import Categories
-from privet.client.ranking.explain import (
-    Basis,
-    Reason,
-    Term,
-    context_terms,
-    topic_terms,
-)
+from privet.client.ranking.explain import Basis, Reason, Term, context_terms, topic_terms
 from privet.models.content import ItemVectors
 
 
@@ -24,14 +18,14 @@ class Pulling:
 
     Attributes:
         items: That events speak for, positions in the catalogue, sorted.
-        weights: Of each, in (0, 1].
+        model: What the published model says of them, or None.
         taste: Over the same items, those that events speak against, or fewer.
         told: Items that somebody spoke of.
         values: What all of it adds, shape ``(n_items,)``.
     """
 
     items: NDArray[np.int64]
-    weights: NDArray[np.float64]
+    model: Pulled | None
     taste: Taste
     told: frozenset[int]
     values: NDArray[np.float64]
@@ -61,7 +55,6 @@ class Scored:
 
     values: NDArray[np.float64]
     _popularity: NDArray[np.float64]
-    _published: PublishedPart | None
     _vectors: ItemVectors
     _content: float
     _pulling: Pulling | None
@@ -89,10 +82,9 @@ class Scored:
         held = self._pulling
         if held is None:
             return []
-        values: dict[int, float] = dict.fromkeys(held.items.tolist(), 0.0)
-        if self._published is not None:
-            pulls = self._published.pulls(held.items, held.weights, item)
-            values = dict(zip(values, pulls.tolist(), strict=True))
+        values: dict[int, float] = {}
+        if held.model is not None:
+            values = dict(zip(held.items.tolist(), held.model.on(item).tolist(), strict=True))
         cosines = self._vectors.cosines_between(item, held.taste.items)
         shared = (self._content * held.taste.shares * cosines).tolist()
         for other, value in zip(held.taste.items.tolist(), shared, strict=True):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from privet.models.content import ItemVectors
 
 RIDGE = 1.0
-MOST = 256
+MOST = 50
 """Items that a taste is solved from: those of the largest weight, of equal ones the latest."""
 _SAMPLE = 64
 

@@ -156,19 +156,19 @@ class Tally:
         order = np.argsort(self.times, kind="stable")
         if selected is not None:
             order = order[selected[order]]
-        times, strengths = self.times[order], self.strengths[order]
-        items, row = np.unique(self.items[order], return_inverse=True)
+        of, times, strengths = self.items[order], self.times[order], self.strengths[order]
         decayed = strengths * self.weighting.decay(times, now)
-        place, count = np.arange(len(order)), len(items)
+        place, count = np.arange(len(order)), len(self._catalogue)
         last, ended = np.full(count, -1), np.full(count, -1)
-        last[row] = place  # of repeated rows the last assignment counts
+        last[of] = place  # of repeated items the last assignment counts
         below = np.flatnonzero(strengths < 0)
-        ended[row[below]] = below
-        alive = place > ended[row]
-        weights, against = np.zeros(count), np.zeros(count)
-        np.maximum.at(weights, row[alive], decayed[alive])
-        bad = (ended >= 0) & (weights == 0)
-        against[bad] = -decayed[ended[bad]]
+        ended[of[below]] = below
+        alive = place > ended[of]
+        strongest = np.zeros(count)
+        np.maximum.at(strongest, of[alive], decayed[alive])
+        items = np.flatnonzero(last >= 0)
+        last, ended, weights = last[items], ended[items], strongest[items]
+        against = np.where((ended >= 0) & (weights == 0), -decayed[ended], 0.0)
         return Tallied(items=items, weights=weights, against=against, times=times[last], order=last)
 
 
