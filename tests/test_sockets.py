@@ -23,7 +23,10 @@ TRANSPORTS: dict[str, str] = {
 }
 
 # Modules that need one of these names for something that opens no connection.
-HARMLESS = {"urllib.parse", "http.HTTPStatus", "importlib.metadata", "importlib.resources"}
+HARMLESS = {
+    *("urllib.parse", "http.HTTPStatus", "importlib.metadata", "importlib.resources"),
+    *("asyncio.Lock", "asyncio.to_thread"),
+}
 
 NETWORK = {
     *("socket", "_socket", "ssl", "_ssl", "http", "urllib", "asyncio", "selectors", "select"),

@@ -13,6 +13,7 @@ those that it was, and no history pulls them: what is known of them is their wor
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,11 @@ from numpy.typing import NDArray
 from privet.client.vault.history import cohort_of
 from privet.models.catalogue import Catalogue
 from privet.models.cohort import Cohort
-from privet.models.model import LocalState, SharedState
-from privet.models.score_parts import AdditiveModel
 from privet.privacy.errors import InputError
+
+if TYPE_CHECKING:  # a model brings its plan and accounting along; an app without one needs neither
+    from privet.models.model import LocalState, SharedState
+    from privet.models.score_parts import AdditiveModel
 
 _SAMPLE = 256  # the most popular items, whose pulls make the unit
 
@@ -38,8 +41,8 @@ class Published:
             if not given.
     """
 
-    model: AdditiveModel
-    shared: SharedState = field(repr=False)
+    model: "AdditiveModel"
+    shared: "SharedState" = field(repr=False)
     item_ids: Sequence[str] | None = field(default=None, repr=False)
 
 
@@ -152,7 +155,7 @@ class Pulled:
     _order: NDArray[np.int64]
     _size: int
     _cohort: Cohort
-    _local: LocalState
+    _local: "LocalState"
 
     def on(self, item: int) -> NDArray[np.float64]:
         """What each item of the history adds to one item's value, shape ``(h,)``."""

@@ -176,6 +176,15 @@ class Recommender:
         found = self._tally.at(situation.now, self._session(situation) if session else None)
         return found.items[(found.weights > 0) | (found.against > 0)]
 
+    def liked(
+        self, mode: Mode, situation: Situation
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Items that events speak for and how strongly, as `scores` sees it; none if popular."""
+        if mode is Mode.POPULAR:
+            return np.zeros(0, np.int64), np.zeros(0)
+        pulling = self._pulling(mode, situation)
+        return pulling.items, pulling.weights
+
     def _pulling(self, mode: Mode, situation: Situation) -> Pulling:
         """What the history adds; kept until an event, a tick of decay or another model comes."""
         session = self._session(situation) if mode is Mode.CONTEXTUAL else None

@@ -8,14 +8,17 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from privet.client.ranking.categories import Categories
 from privet.client.ranking.rerank import Placed
-from privet.models.score_parts import ScoreParts
 from privet.privacy.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from privet.models.score_parts import ScoreParts
 
 TOLERANCE = 1e-6
 
@@ -92,7 +95,7 @@ def explain(item: int, score: float, terms: Iterable[Term]) -> Explanation:
     return Explanation(item=item, score=score, terms=tuple(held))
 
 
-def model_terms(parts: ScoreParts, column: int, *, told: frozenset[int]) -> tuple[Term, ...]:
+def model_terms(parts: "ScoreParts", column: int, *, told: frozenset[int]) -> tuple[Term, ...]:
     """The terms that a model added up for one item.
 
     Args:

@@ -1,0 +1,105 @@
+"""The store and what is learnt from it, kept in step, whoever else writes to the store."""
+
+from collections.abc import Callable, Mapping
+
+from privet.client.features import Features
+from privet.client.learning.published import Published
+from privet.client.learning.recommender import Recommender
+from privet.client.policy import Policy
+from privet.client.vault.event import Event
+from privet.client.vault.receipt import Retention
+from privet.client.vault.vault import Vault
+
+
+class Memory:
+    """Events on the disk, and a recommender that has learnt from exactly these.
+
+    Nothing is read before it is needed: opening a store costs the same however long the history is.
+
+    Args:
+        vault: The store.
+        features: Of the catalogue.
+        policy: What events are worth, and how long they are kept.
+        published: Gives the published model that is to be used, or None.
+        topics: Gives what the user wished of topics, in [-1, 1] by category.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        features: Features,
+        policy: Policy,
+        *,
+        published: Callable[[], Published | None],
+        topics: Callable[[], Mapping[str, float]],
+    ) -> None:
+        """Read nothing yet."""
+        self._vault = vault
+        self._features = features
+        self._policy = policy
+        self._published = published
+        self._topics = topics
+        self._learnt: Recommender | None = None
+        self._used: Published | None = None
+        self._mark: int | None = None  # of the events that the recommender has learnt from
+        self._waiting: list[Event] = []
+
+    def record(self, *events: Event) -> None:
+        """Add events durably, and those that waited for it."""
+        new = (*self._waiting, *events)
+        before, after = self._vault.record(*new)
+        self._waiting = []
+        if self._learnt is not None and self._mark == before:
+            self._learnt.observe(*new)
+            self._mark = after
+
+    def wait(self, *events: Event) -> None:
+        """Keep events in memory until `flush` or the next `record`; a crash loses them."""
+        self._waiting += events
+
+    def flush(self) -> None:
+        """Put on the disk what waits, and erase what the policy no longer allows to keep."""
+        if self._waiting:
+            self.record()
+        if self._policy.retention != Retention():
+            self._vault.retain(self._policy.retention)
+
+    def drop_waiting(self) -> None:
+        """Forget what waits."""
+        self._waiting = []
+
+    def forget(self) -> None:
+        """Forget what was learnt; the events stay where they are."""
+        if self._learnt is not None and self._mark is not None:
+            self._learnt.reset(())
+        self._mark = None
+
+    def recommender(self, *, personal: bool) -> Recommender:
+        """What was learnt, from all events that the store has now.
+
+        Args:
+            personal: False to read no events; what it says of the user is then of no use.
+        """
+        published = self._published()
+        if self._learnt is None:
+            self._learnt = Recommender(
+                catalogue=self._features.catalogue,
+                vectors=self._features.vectors,
+                categories=self._features.categories,
+                weighting=self._policy.weighting,
+                published=published,
+            )
+        elif published is not self._used:
+            self._learnt.adopt(published)
+        self._used = published
+        if personal:
+            self._learn(self._learnt)
+        return self._learnt
+
+    def _learn(self, recommender: Recommender) -> None:
+        if self._mark is None or self._mark != self._vault.events_mark:
+            self.flush()
+            # Read before the events: what somebody else adds in between is learnt the next time.
+            self._mark = self._vault.events_mark
+            recommender.reset(self._vault.events())
+        recommender.set_topics(self._topics())
