@@ -104,8 +104,8 @@ class Features:
             # A disk that is full, or a store that another process holds: it is made again later.
             with suppress(OSError, PrivetError, UnicodeError):
                 data = to_bytes(made)
-                _write(self._file, data)
                 digest: Json = {"of": self._name, "sha256": hashlib.sha256(data).hexdigest()}
+                _write(self._file, data)
                 self._vault.put(Entry(kind=EntryKind.SETTING, name=SETTING, value=digest))
         return made
 

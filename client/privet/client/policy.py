@@ -80,7 +80,7 @@ def _made(kind: type[Any], table: object, what: str) -> Any:
         raise InputError(f"Expected {what} with keys among: {', '.join(sorted(known))}.")
     try:
         return kind(**{name: _value(name, value) for name, value in table.items()})
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"Expected {what} with values of the right types.") from error
 
 
