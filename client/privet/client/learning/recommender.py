@@ -182,8 +182,10 @@ class Recommender:
         """Items that events speak for and how strongly, as `scores` sees it; none if popular."""
         if mode is Mode.POPULAR:
             return np.zeros(0, np.int64), np.zeros(0)
-        pulling = self._pulling(mode, situation)
-        return pulling.items, pulling.weights
+        session = self._session(situation) if mode is Mode.CONTEXTUAL else None
+        found = self._tally.at(self._tick(situation.now), session)
+        liked = found.weights > 0
+        return found.items[liked], np.minimum(found.weights[liked], 1.0)
 
     def _pulling(self, mode: Mode, situation: Situation) -> Pulling:
         """What the history adds; kept until an event, a tick of decay or another model comes."""
