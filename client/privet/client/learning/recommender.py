@@ -182,10 +182,8 @@ class Recommender:
         """Items that events speak for and how strongly, as `scores` sees it; none if popular."""
         if mode is Mode.POPULAR:
             return np.zeros(0, np.int64), np.zeros(0)
-        session = self._session(situation) if mode is Mode.CONTEXTUAL else None
-        found = self._tally.at(self._tick(situation.now), session)
-        liked = found.weights > 0
-        return found.items[liked], np.minimum(found.weights[liked], 1.0)
+        pulling = self._pulling(mode, situation)
+        return pulling.items, pulling.weights
 
     def _pulling(self, mode: Mode, situation: Situation) -> Pulling:
         """What the history adds; kept until an event, a tick of decay or another model comes."""
@@ -213,7 +211,9 @@ class Recommender:
         if model is not None:
             values += model.values
         told = frozenset(self._told)
-        return Pulling(items=items, model=model, taste=taste, told=told, values=values)
+        return Pulling(
+            items=items, weights=weights, model=model, taste=taste, told=told, values=values
+        )
 
     def _habits(self, situation: Situation) -> tuple[Habit, ...]:
         """What this time of day, kind of day, device and session add."""

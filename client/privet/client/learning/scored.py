@@ -18,6 +18,7 @@ class Pulling:
 
     Attributes:
         items: That events speak for, positions in the catalogue, sorted.
+        weights: Of each, in (0, 1].
         model: What the published model says of them, or None.
         taste: Over the same items, those that events speak against, or fewer.
         told: Items that somebody spoke of.
@@ -25,6 +26,7 @@ class Pulling:
     """
 
     items: NDArray[np.int64]
+    weights: NDArray[np.float64]
     model: Pulled | None
     taste: Taste
     told: frozenset[int]
