@@ -20,6 +20,7 @@ from tests.client.learning.world import (
 
 from privet.client.learning.situation import Mode, Situation
 from privet.client.ranking.explain import Basis, Reason, explain
+from privet.client.ranking.wording import say
 from privet.client.vault.event import Event
 
 MODELS = {name: published(name) for name in ("popularity", "spectral")}
@@ -119,13 +120,10 @@ def test_three_likes_bring_up_what_is_like_them_and_a_new_item_among_it(
     found = made(MODELS.get(name or ""))
     found.observe(*liked(0, 2, 4))
     values = found.scores(Mode.PERSONAL, now()).values
-    even = [n for n in range(6, ITEMS) if n % 2 == 0]
-    odd = [n for n in range(ITEMS) if n % 2]
-    assert min(values[even]) > max(values[odd])
-    untouched = made(MODELS.get(name or "")).scores(Mode.PERSONAL, now()).values
-    assert values[NEW] > untouched[NEW] and values[NEW] - untouched[NEW] > max(
-        (values - untouched)[odd]
-    )
+    gains = values - made(MODELS.get(name or "")).scores(Mode.PERSONAL, now()).values
+    assert min(gains[6:ITEMS:2]) > max(gains[1:ITEMS:2])
+    assert gains[NEW] > max(gains[1:ITEMS:2])
+    assert (values[6:ITEMS:2] > values[7:ITEMS:2]).all()  # the even one of two equally popular
 
 
 def test_a_dislike_pushes_down_what_is_like_it() -> None:
@@ -134,6 +132,9 @@ def test_a_dislike_pushes_down_what_is_like_it() -> None:
     values = found.scores(Mode.PERSONAL, now()).values
     assert max(values[3:ITEMS:2]) < 0 <= min(values[0:ITEMS:2])
     assert found.excluded(Mode.PERSONAL, now()).tolist() == [1]
+    (term,) = found.scores(Mode.PERSONAL, now()).terms(3)
+    assert (term.reason, term.basis, term.item) == (Reason.DISLIKE, Basis.TOLD, 1)
+    assert "which you do not like" in say(explain(3, term.value, [term]), CATALOGUE)
 
 
 def test_topics_that_were_told_count_at_once_and_say_so() -> None:
@@ -156,7 +157,7 @@ def test_habits_of_a_device_show_on_that_device_alone() -> None:
     tv, phone = (found.scores(Mode.PERSONAL, now(device=d)).values for d in ("tv", "phone"))
     assert tv[NEW] > phone[NEW] and tv[19] < phone[19]
     terms = found.scores(Mode.PERSONAL, now(device="tv")).terms(NEW)
-    (term,) = (term for term in terms if term.context == "device")
+    (term,) = (term for term in terms if term.context == "on this device")
     assert term.reason is Reason.CONTEXT and term.value > 0
 
 

@@ -9,11 +9,12 @@ from privet.client.ranking.categories import Categories
 from privet.client.vault.event import Event
 from privet.client.vault.history import Weighting
 from privet.models.catalogue import Catalogue
+from privet.models.cohort import Cohort
 from privet.models.content import TfIdf
 from privet.models.popularity import Popularity
 from privet.models.score_parts import AdditiveModel
 from privet.models.spectral import Spectral
-from privet.models.testing import checkerboard, facts_for, train
+from privet.models.testing import checkerboard, facts_for, stack, train
 from privet.privacy.accounting.adversaries import Trust
 
 NOW = 1_700_000_000
@@ -41,10 +42,18 @@ def made(published: Published | None = None, **weighting: Any) -> Recommender:
     )
 
 
+def users() -> Cohort:
+    """Sixty users with one taste each, and twenty who make the first items more popular."""
+    board = checkerboard(items=ITEMS)
+    rows = [dict.fromkeys(board.slice(n, n + 1).items.tolist(), 1.0) for n in range(len(board))]
+    rows += [dict.fromkeys(range(n % 2, n, 2), 1.0) for n in range(1, ITEMS + 1)]
+    return stack(rows, ITEMS)
+
+
 def published(name: str = "spectral", *, epsilon: float = float("inf")) -> Published:
     """A model trained on users who like even items or odd ones; none has the new item."""
     model: AdditiveModel = Spectral() if name == "spectral" else Popularity()
-    cohort = checkerboard(items=ITEMS)
+    cohort = users()
     facts = facts_for(cohort, epsilon=epsilon, trust=Trust.CENTRAL)
     shared = train(model, cohort, facts).shared
     return Published(model=model, shared=shared, item_ids=CATALOGUE.item_ids[:ITEMS])

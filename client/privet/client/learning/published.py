@@ -3,8 +3,8 @@
 A model's scores have no unit, so everything that is added to them needs one. Here it is **what one
 event says**: the root mean square, over the items that a history can pull, of how far the pull of one
 item differs from the mean pull. Popularity, the score of an empty history, is scaled so that its
-standard deviation over the same items is one unit: it counts as one event. With no event it is all
-there is, with ten it is a tenth; no weight has to be set for it.
+standard deviation over the same items is one unit, and its mean 0: it counts as one event. With no
+event it is all there is, with ten it is a tenth; no weight has to be set for it.
 
 The catalogue may have items that the model was not trained with. They are as popular as the mean of
 those that it was, and no history pulls them: what is known of them is their words.
@@ -58,7 +58,7 @@ class PublishedPart:
 
     Attributes:
         reach: Items that a history pulls, positions in the catalogue.
-        popularity: In units, shape ``(n_items,)``.
+        popularity: In units, of the mean of the model's items, shape ``(n_items,)``.
     """
 
     def __init__(self, published: Published, catalogue: Catalogue) -> None:
@@ -77,8 +77,8 @@ class PublishedPart:
         self.reach = np.flatnonzero(known)[reached[self._of_item[known]]]
         spread = float((popularity[reached] if reached.any() else popularity).std())
         self._scaled = popularity / spread if spread > 0 else np.zeros(self._trained)
-        self.popularity = np.full(len(catalogue), float(self._scaled.mean()))
-        self.popularity[known] = self._scaled[self._of_item[known]]
+        self.popularity = np.zeros(len(catalogue))
+        self.popularity[known] = self._scaled[self._of_item[known]] - self._scaled.mean()
 
     @cached_property
     def unit(self) -> float:

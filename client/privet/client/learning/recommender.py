@@ -224,13 +224,13 @@ class Recommender:
         items = self._tally.items[liked]
         now, offset = situation.now, situation.utc_offset_s
         contexts = {
-            "time of day": same_part_of_day(times, now, utc_offset_s=offset),
-            "kind of day": same_kind_of_day(times, now, utc_offset_s=offset),
-            "session": self._session(situation)[liked],
+            "at this time of day": same_part_of_day(times, now, utc_offset_s=offset),
+            "on this kind of day": same_kind_of_day(times, now, utc_offset_s=offset),
+            "in this session": self._session(situation)[liked],
         }
         if situation.device:
             code = self._codes.get(situation.device, -1)
-            contexts["device"] = np.array(self._devices, np.int64)[liked] == code
+            contexts["on this device"] = np.array(self._devices, np.int64)[liked] == code
         found = []
         for name, selected in contexts.items():
             if selected.any() and not selected.all():

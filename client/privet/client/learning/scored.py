@@ -91,9 +91,10 @@ class Scored:
         shared = (self._content * held.taste.shares * cosines).tolist()
         for other, value in zip(held.taste.items.tolist(), shared, strict=True):
             values[other] = values.get(other, 0.0) + value
+        disliked = set(held.taste.items[held.taste.against].tolist())
         return [
             Term(
-                reason=Reason.HISTORY,
+                reason=Reason.DISLIKE if other in disliked else Reason.HISTORY,
                 basis=Basis.TOLD if other in held.told else Basis.INFERRED,
                 value=value,
                 item=other,

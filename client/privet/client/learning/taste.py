@@ -27,11 +27,14 @@ class Taste:
 
     Attributes:
         items: Positions in the catalogue, sorted.
-        shares: Of each of them; 1 for a single event of weight 1, below 0 for what is disliked.
+        shares: Of each of them; 1 for a single event of weight 1. Above 0 for what is liked and
+            below for what is not, unless what is alike says otherwise.
+        against: Of each, whether it is disliked.
     """
 
     items: NDArray[np.int64]
     shares: NDArray[np.float64]
+    against: NDArray[np.bool_]
 
 
 def solve(
@@ -53,13 +56,13 @@ def solve(
         held = np.sort(held[np.lexsort((-latest[held], -np.abs(strengths[held])))][:MOST])
     items, strengths = items[held], strengths[held]
     if not len(items):
-        return Taste(items=items, shares=np.zeros(0))
+        return Taste(items=items, shares=np.zeros(0), against=np.zeros(0, bool))
     kernel = vectors.similarities(items).astype(np.float64)
     # Scaled by the weights' roots, so that a weight near 0 divides nothing.
     roots = np.sqrt(np.abs(strengths))
     system = roots[:, None] * kernel * roots + RIDGE * np.eye(len(items))
     shares = roots * np.linalg.solve(system, roots * np.sign(strengths))
-    return Taste(items=items, shares=(1 + RIDGE) * shares)
+    return Taste(items=items, shares=(1 + RIDGE) * shares, against=strengths < 0)
 
 
 def unit(vectors: ItemVectors, n_items: int) -> float:

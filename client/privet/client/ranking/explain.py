@@ -27,6 +27,7 @@ class Reason(StrEnum):
     """What a term of a score is about."""
 
     HISTORY = "history"
+    DISLIKE = "dislike"
     TOPIC = "topic"
     CONTEXT = "context"
     POPULARITY = "popularity"
@@ -50,7 +51,7 @@ class Term:
         reason: What it is about.
         basis: Where it comes from.
         value: In units of the score.
-        item: Of a history's term, the item of the history; else -1.
+        item: Of a history's or a dislike's term, the item of the history; else -1.
         topic: Of a topic's or a context's term, the category; else empty.
         context: Of a context's term, which one, in the host app's words; else empty.
     """

@@ -10,6 +10,7 @@ from privet.privacy.errors import InputError
 
 _KINDS = {
     Reason.HISTORY: (Basis.TOLD, Basis.INFERRED),
+    Reason.DISLIKE: (Basis.TOLD, Basis.INFERRED),
     Reason.TOPIC: (Basis.TOLD, Basis.INFERRED),
     Reason.CONTEXT: (Basis.INFERRED,),
     Reason.POPULARITY: (Basis.EVERYONE,),
@@ -67,6 +68,10 @@ ENGLISH = Wording(
             "history told against": "less so, given that you like {title}",
             "history inferred for": "we infer it from your interest in {title}",
             "history inferred against": "less so, as we infer from your interest in {title}",
+            "dislike told for": "it is unlike {title}, which you told us you do not like",
+            "dislike told against": "less so, as it is like {title}, which you do not like",
+            "dislike inferred for": "it is unlike {title}, for which, we infer, you do not care",
+            "dislike inferred against": "less so, as we infer that you do not care for {title}",
             "topic told for": "you asked for more {topic}",
             "topic told against": "less so, as you asked for less {topic}",
             "topic inferred for": "we infer that you like {topic}",
