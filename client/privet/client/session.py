@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from privet.client.device import DeviceTask, compute
 from privet.client.local_states import LocalStates, MemoryLocalStates
 from privet.client.model_store import ModelStore
+from privet.client.release import Preview, Release, Unasked
 from privet.models.cohort import Cohort
 from privet.models.federation import Federation, Stage
 from privet.models.federation_policy import federation_policy, protocol_message
@@ -31,7 +32,7 @@ from privet.privacy.minimization.agreement import Agreement
 from privet.privacy.minimization.egress_log import EgressLedger
 from privet.privacy.minimization.envelope import Envelope
 from privet.privacy.minimization.gate import AdmittedMessage, Gate, Upload
-from privet.privacy.minimization.messages import decode_message, scrub
+from privet.privacy.minimization.messages import Message, decode_message, encode_message, scrub
 from privet.privacy.minimization.sending import Slot
 from privet.privacy.randomness import Randomness
 from privet.privacy.secagg.client import Client
@@ -56,6 +57,8 @@ class Device:
         local: Its local state.
         certificate: The certifier's signature over the identity, if the federation has one.
         models: Keeps the published model; a device without one takes none.
+        release: What the user and the host app have to say about each answer; if not given, nothing
+            beyond the agreement.
         randomness: Makes the randomness of one answer. Anything but the default is for tests, and
             refused unless the plan says that its noise is seeded.
 
@@ -72,6 +75,7 @@ class Device:
     local: LocalStates = field(default_factory=MemoryLocalStates)
     certificate: bytes = b""
     models: ModelStore | None = None
+    release: Release = field(default_factory=Unasked)
     randomness: Callable[[], Randomness] = Randomness.secret
 
     def __post_init__(self) -> None:
@@ -91,6 +95,14 @@ class _Joined:
     client: Client
 
 
+class _Looked(Exception):
+    """A message was made, and looked at in place of being sent."""
+
+    def __init__(self, preview: Preview) -> None:
+        super().__init__()
+        self.preview = preview
+
+
 class DeviceSession:
     """A device's answers to a server.
 
@@ -100,7 +112,10 @@ class DeviceSession:
         :class:`privet.privacy.secagg.client.Client` masks it, with its noise share, for terms
         that the device made itself from that plan and from the hash of the shared state it
         received. Each vector has fresh randomness, and each counts as a participation before it
-        is computed. There is one message for each stage of a round. Whether a request is refused does not depend on the history.
+        is computed. There is one message for each stage of a round. Each message, and each repeat,
+        leaves only if the device's `Release` is open before anything is computed and allows these
+        very bytes just before they leave. Whether a request is refused does not depend on the
+        history, unless the host's own release makes it so.
 
     Args:
         device: Whose answers.
@@ -111,6 +126,8 @@ class DeviceSession:
         self._device = device
         self._gates: dict[str, Gate] = {}
         self._round: _Joined | None = None
+        self._made: tuple[tuple[Slot, str, str], bytes] | None = None
+        self._looking = False
 
     def answer(self, request: Envelope) -> AdmittedMessage | None:
         """The answer to a request, or None if there is none."""
@@ -120,7 +137,31 @@ class DeviceSession:
             _LOG.info("no answer to a request: %s", scrub(error))
             return None
 
+    def preview(self, request: Envelope) -> Preview | None:
+        """What `answer` would send, to the bit, and None where it would be silent.
+
+        Nothing leaves, and nothing is written down as if it had; that the device took part in the
+        step is, since it computed. Asked for the same stage of the same round, `answer` then sends
+        these bytes, while this object lives.
+        """
+        self._looking = True
+        try:
+            self._answer(request)
+        except _Looked as found:
+            return found.preview
+        except Exception as error:  # noqa: BLE001 - as for an answer
+            _LOG.info("no answer to a request: %s", scrub(error))
+        finally:
+            self._looking = False
+        return None
+
+    def forget(self) -> None:
+        """Drop the round that the device is in, and what was made and not sent."""
+        self._round = self._made = None
+
     def _answer(self, request: Envelope) -> AdmittedMessage:
+        if self._device.release.open() is not True:
+            raise PrivacyError("The user does not agree to contribute now.")
         if request.run != self._device.federation.run:
             raise PrivacyError("A request is of another run than this device joined.")
         stage = Stage(request.stage)
@@ -157,7 +198,8 @@ class DeviceSession:
             plan_hash=gate.policy.plan_hash,
             challenge=challenge,
         )
-        return _admit(gate, Stage.HELLO, data)
+        message = protocol_message(gate.policy, str(Stage.HELLO), data)
+        return self._release(request, gate, message)
 
     def _keep_model(self, request: Envelope) -> AdmittedMessage:
         """Keep a model that the pinned server signed, of a plan that the user agreed to."""
@@ -200,10 +242,30 @@ class DeviceSession:
         slot = Slot(run=request.run, round_number=request.round, stage=request.stage)
         before = self._device.ledger.resend(slot)
         if before is not None:
-            return gate.admit_message(decode_message(gate.policy, before))
-        admitted = _admit(gate, step, make())
+            return self._release(request, gate, decode_message(gate.policy, before))
+        place = (slot, gate.policy.hash, str(step))
+        if self._made is None or self._made[0] != place:
+            self._made = (place, make())
+        message = protocol_message(gate.policy, str(step), self._made[1])
+        admitted = self._release(request, gate, message)
         self._device.ledger.record_sent(slot, admitted.payload)
+        self._made = None
         return admitted
+
+    def _release(self, request: Envelope, gate: Gate, message: Message) -> AdmittedMessage:
+        """Let a message leave, if the device's user and its host let it."""
+        release = self._device.release
+
+        def preview(payload: bytes) -> Preview:
+            return Preview.of(gate.policy, payload, run=request.run, round_number=request.round)
+
+        if self._looking:
+            raise _Looked(preview(encode_message(gate.policy, message)))
+
+        def approve(payload: bytes) -> bool:
+            return release.open() is True and release.allows(preview(payload)) is True
+
+        return gate.admit_message(message, approve=approve)
 
     def _join(self, body: bytes, number: int, state: bytes | None) -> _Joined:
         device = self._device
@@ -304,10 +366,6 @@ class DeviceSession:
             self._round = self._join(data[8 + size :], number, data[8 : 8 + size])
         except Exception as error:  # noqa: BLE001 - a round is no reason to fail
             _LOG.info("a round was dropped: %s", scrub(error))
-
-
-def _admit(gate: Gate, step: str, data: bytes) -> AdmittedMessage:
-    return gate.admit_message(protocol_message(gate.policy, str(step), data))
 
 
 def _step(plan: Plan, name: str) -> StepPlan:

@@ -26,7 +26,7 @@ from privet.client.embedded.device_loop import EmbeddedDevice, Outcome, Step
 from privet.client.embedded.errors import RejectedError, UnreachableError
 from privet.client.embedded.identity import NodeIdentity, ServerClock
 from privet.client.embedded.transport import FleetConnection
-from privet.privacy.errors import PrivacyError
+from privet.privacy.errors import EgressError, PrivacyError
 from privet.privacy.minimization.envelope import NO_ANSWER, NO_ANSWER_CODE, Envelope
 from privet.privacy.minimization.gate import AdmittedMessage
 
@@ -187,6 +187,65 @@ def test_the_superlink_dies_and_comes_back_and_the_reply_arrives_once(
         assert len(answered) == len(replies) == 1
         assert record_of(replies[0]).payload[-32:] == hashlib.sha256(b"question").digest()
         assert device.step().outcome is Outcome.IDLE
+
+
+def test_a_reply_that_waits_is_dropped_when_the_device_may_not_speak_any_more(
+    link: SuperLink, side: ServerSide
+) -> None:
+    """Consent taken back while the server is away: nothing more reaches it, not even a farewell."""
+    allowed, made = [True], list[AdmittedMessage]()
+
+    def slow(asked: Envelope) -> AdmittedMessage:
+        link.kill()
+        made.append(echo(asked))
+        return made[-1]
+
+    with new_device(link, slow) as device:
+        device.permits = lambda: allowed[0]
+        assert device.node_id
+        ids = side.push([flower_message(device.node_id, envelope(b"question"))])
+        while not made:
+            device.step()
+        allowed[0] = False
+        link.start()
+        assert [device.step().outcome for _ in range(3)] == [Outcome.WITHHELD] * 3
+        assert device.waiting() is None
+        device.leave()
+        with pytest.raises(EgressError, match="may not speak"):
+            device.join()
+        assert side.replies(ids, timeout=0.3) == []
+
+
+def test_a_handler_that_takes_consent_back_is_not_spoken_for(
+    link: SuperLink, side: ServerSide
+) -> None:
+    allowed = [True]
+
+    def ask(asked: Envelope) -> AdmittedMessage:
+        allowed[0] = False  # while the device computes
+        return echo(asked)
+
+    with new_device(link, ask) as device:
+        device.permits = lambda: allowed[0]
+        assert device.node_id
+        ids = side.push([flower_message(device.node_id, envelope())])
+        steps_until(device, Outcome.WITHHELD)
+        assert side.replies(ids, timeout=0.3) == []
+
+
+def test_a_request_that_waits_can_be_looked_at_before_it_is_answered(
+    link: SuperLink, side: ServerSide
+) -> None:
+    with new_device(link, echo) as device:
+        assert device.node_id and device.waiting() is None
+        ids = side.push([flower_message(device.node_id, envelope(b"question"))])
+        found = None
+        while found is None:
+            found = device.waiting()
+        assert device.waiting() == found and found.payload == b"question"
+        assert side.replies(ids, timeout=0.3) == []
+        assert device.step().outcome is Outcome.ANSWERED
+        assert len(side.replies(ids)) == 1 and device.waiting() is None
 
 
 def test_a_device_process_has_nothing_of_flower_in_it(link: SuperLink) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Self
 from privet.client.embedded.errors import ProtocolError, RejectedError, UnreachableError
 from privet.client.embedded.objects import Request
 from privet.client.embedded.transport import FleetConnection
-from privet.privacy.errors import InputError, PrivetError, TransportError
+from privet.privacy.errors import EgressError, InputError, PrivetError, TransportError
 from privet.privacy.minimization.envelope import Envelope
 from privet.privacy.minimization.gate import AdmittedMessage
 
@@ -31,8 +31,10 @@ class Outcome(StrEnum):
     """What came of a step.
 
     IDLE: there was no request. ANSWERED: the server has the reply. REFUSED: the handler said no, and
-    the server was told that there is no answer, and not why. DROPPED: a request was malformed, too late or seen before, or its reply came
-    too late. WAITING: the server cannot be reached; the next step goes on where this one stopped.
+    the server was told that there is no answer, and not why. DROPPED: a request was malformed, too
+    late or seen before, or its reply came too late. WAITING: the server cannot be reached; the next
+    step goes on where this one stopped. WITHHELD: the device may not speak; what it had to say was
+    dropped, and nothing was sent.
     """
 
     IDLE = "idle"
@@ -40,6 +42,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     DROPPED = "dropped"
     WAITING = "waiting"
+    WITHHELD = "withheld"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,8 @@ class EmbeddedDevice:
             None for a refusal. An error of Privet's is a refusal as well, and the host sees why.
             Any other exception is a bug and goes on to the host.
         node_id: What :meth:`join` returned the last time, if the host kept it.
+        permits: Whether the device may speak to its server, asked at the beginning of each step and
+            again before a reply is sent. Only True is a yes.
         heartbeat_interval: Seconds; the server takes a device that it has not heard of for twice as
             long to be offline.
 
@@ -84,6 +89,7 @@ class EmbeddedDevice:
         handler: Handler,
         *,
         node_id: int | None = None,
+        permits: Callable[[], bool] = lambda: True,
         heartbeat_interval: float = 30.0,
     ) -> None:
         """Do nothing yet."""
@@ -91,10 +97,12 @@ class EmbeddedDevice:
             raise InputError("A heartbeat interval is 10 to 1,800 seconds.")
         self.connection = connection
         self.handler = handler
+        self.permits = permits
         self.heartbeat_interval = heartbeat_interval
         self.node_id = node_id
         self._heartbeat_due: float | None = None  # None while offline
         self._announced: Mapping[str, Any] | None = None
+        self._request: Request | None = None
         self._reply: _Answer | None = None
         self._tries = 0
         self._busy = 0
@@ -105,7 +113,10 @@ class EmbeddedDevice:
 
         Raises:
             TransportError: The server cannot be reached or trusted, or does not know the device.
+            EgressError: The device may not speak to it.
         """
+        if not self._permitted():
+            raise EgressError("The device may not speak to its server now. Nothing was sent.")
         try:
             return self._join()
         except BaseException:
@@ -124,9 +135,10 @@ class EmbeddedDevice:
         return self.node_id
 
     def leave(self) -> None:
-        """Go offline and hang up; the server finds out by itself if it cannot be told."""
+        """Go offline and hang up; the server finds out by itself if it cannot or may not be told."""
+        online = self.node_id is not None and self._heartbeat_due is not None
         try:
-            if self.node_id is not None and self._heartbeat_due is not None:
+            if self.node_id is not None and online and self._permitted():
                 self.connection.deactivate(self.node_id)
         except TransportError:
             pass
@@ -156,28 +168,31 @@ class EmbeddedDevice:
             UntrustedServerError: The server is not the one that the authority vouches for.
             InputError: The device has not joined.
         """
-        if self.node_id is None or self._heartbeat_due is None:
-            raise InputError("The device is offline: call join() first.")
-        try:
-            if time.monotonic() >= self._heartbeat_due:
-                self._beat(self.node_id)
-            if self._reply is None and self._announced is None:
-                self._announced = self.connection.poll(self.node_id)
-                if self._announced is None:
-                    return Step(outcome=Outcome.IDLE)
-        except UnreachableError as error:
-            return Step(outcome=Outcome.WAITING, error=error)
-        except ProtocolError as error:
-            return Step(outcome=Outcome.DROPPED, error=error)
-        try:
-            return self._go_on()
-        except UnreachableError as error:
-            self._busy += error.busy
-            if self._busy < MAX_BUSY:
-                return Step(outcome=Outcome.WAITING, error=error)
-            return self._drop(error)
-        except (ProtocolError, RejectedError) as error:
-            return self._drop(error)
+        if not self._permitted():
+            return self._withhold()
+        return self._poll() or self._go_on()
+
+    def waiting(self) -> Envelope | None:
+        """The request that the next step would answer, fetched, and not yet given to the handler.
+
+        Returns:
+            None if there is none, or the device may not speak, or the server cannot be reached.
+
+        Raises:
+            RejectedError: As :meth:`step`.
+            UntrustedServerError: As :meth:`step`.
+            InputError: As :meth:`step`.
+        """
+        if not self._permitted():
+            self._withhold()
+        elif self._poll() is None and self._reply is None:
+            try:
+                self._fetch()
+            except (ProtocolError, RejectedError) as error:
+                self._drop(error)
+            except UnreachableError as error:
+                self._put_off(error)
+        return None if self._request is None else self._request.envelope
 
     def run(
         self,
@@ -208,20 +223,74 @@ class EmbeddedDevice:
             if failures:
                 longest = min(MAX_BACKOFF_SECONDS, 0.1 * 2.0 ** min(failures, 10))
                 wait(SystemRandom().uniform(longest / 2, longest))
-            elif step.outcome is Outcome.IDLE:
+            elif step.outcome in (Outcome.IDLE, Outcome.WITHHELD):
                 wait(poll_seconds)
 
     def _beat(self, node_id: int) -> None:
         self.connection.heartbeat(node_id, self.heartbeat_interval)
         self._heartbeat_due = time.monotonic() + 0.8 * self.heartbeat_interval
 
+    def _poll(self) -> Step | None:
+        """Stay online, and ask for a request if there is none; a step if that is all there is."""
+        if self.node_id is None or self._heartbeat_due is None:
+            raise InputError("The device is offline: call join() first.")
+        try:
+            if time.monotonic() >= self._heartbeat_due:
+                self._beat(self.node_id)
+            if self._reply is None and self._request is None and self._announced is None:
+                self._announced = self.connection.poll(self.node_id)
+                if self._announced is None:
+                    return Step(outcome=Outcome.IDLE)
+        except UnreachableError as error:
+            return Step(outcome=Outcome.WAITING, error=error)
+        except ProtocolError as error:
+            return Step(outcome=Outcome.DROPPED, error=error)
+        return None
+
     def _go_on(self) -> Step:
         """Bring the request at hand to its end, from wherever the last step left it."""
-        if self._announced is not None:
-            self._reply = self._handle(self._announced)
-        assert self._reply is not None
-        request, admitted, error = self._reply.request, self._reply.admitted, self._reply.error
+        try:
+            self._fetch()
+            if self._reply is None:
+                self._reply = self._handle()
+            return self._send(self._reply)
+        except UnreachableError as error:
+            return self._put_off(error)
+        except (ProtocolError, RejectedError) as error:
+            return self._drop(error)
+
+    def _fetch(self) -> None:
+        """Fetch the request that was announced, if one was; from then on it counts as seen."""
+        announced = self._announced
+        if announced is None:
+            return
+        if announced["message_id"] in self._seen:
+            raise ProtocolError("A request was delivered a second time.")
+        self._check_time(announced)
+        request = self.connection.fetch(announced)
+        self._forget()
+        self._request = request
+        self._seen[request.message_id] = None
+        if len(self._seen) > MAX_REMEMBERED:
+            self._seen.popitem(last=False)
+
+    def _handle(self) -> _Answer:
+        """Ask the handler about the request that was fetched; it is asked once."""
+        request, self._request = self._request, None
+        assert request is not None
         self._check_time(request.metadata)
+        without_payload = replace(request, envelope=request.envelope.reply(b""))
+        try:
+            admitted = self.handler(request.envelope)
+        except PrivetError as error:
+            return _Answer(request=without_payload, error=error)
+        return _Answer(request=without_payload, admitted=admitted)
+
+    def _send(self, answer: _Answer) -> Step:
+        request, admitted = answer.request, answer.admitted
+        self._check_time(request.metadata)
+        if not self._permitted():
+            return self._withhold()
         self._tries += 1
         if admitted is None:
             taken = self.connection.refuse(request)
@@ -230,24 +299,24 @@ class EmbeddedDevice:
         if not taken and self._tries == 1:
             raise RejectedError("The server took no reply: it came too late, or there was one.")
         self._forget()
-        return Step(outcome=Outcome.REFUSED if admitted is None else Outcome.ANSWERED, error=error)
+        outcome = Outcome.REFUSED if admitted is None else Outcome.ANSWERED
+        return Step(outcome=outcome, error=answer.error)
 
-    def _handle(self, announced: Mapping[str, Any]) -> _Answer:
-        """Fetch a request and ask the handler; whatever it says, the request counts as seen."""
-        if announced["message_id"] in self._seen:
-            raise ProtocolError("A request was delivered a second time.")
-        self._check_time(announced)
-        request = self.connection.fetch(announced)
-        self._forget()
-        self._seen[request.message_id] = None
-        if len(self._seen) > MAX_REMEMBERED:
-            self._seen.popitem(last=False)
-        without_payload = replace(request, envelope=request.envelope.reply(b""))
+    def _permitted(self) -> bool:
         try:
-            admitted = self.handler(request.envelope)
-        except PrivetError as error:
-            return _Answer(request=without_payload, error=error)
-        return _Answer(request=without_payload, admitted=admitted)
+            return self.permits() is True
+        except PrivetError:  # who cannot be asked has not said yes
+            return False
+
+    def _withhold(self) -> Step:
+        self._forget()
+        return Step(outcome=Outcome.WITHHELD)
+
+    def _put_off(self, error: UnreachableError) -> Step:
+        self._busy += error.busy
+        if self._busy < MAX_BUSY:
+            return Step(outcome=Outcome.WAITING, error=error)
+        return self._drop(error)
 
     def _check_time(self, metadata: Mapping[str, Any]) -> None:
         if not self.connection.clock.now() < metadata["created_at"] + metadata["ttl"]:
@@ -258,5 +327,5 @@ class EmbeddedDevice:
         return Step(outcome=Outcome.DROPPED, error=error)
 
     def _forget(self) -> None:
-        self._announced = self._reply = None
+        self._announced = self._request = self._reply = None
         self._tries = self._busy = 0

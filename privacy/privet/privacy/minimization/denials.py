@@ -20,6 +20,7 @@ class Reason(StrEnum):
     ``FIELDS``: other fields than the policy has for the step, or a step that it does not have.
     ``FORM``: another type, shape or length.
     ``RANGE``: a value of more bits, or a word that is not in the list.
+    ``CANCELLED``: the policy allows it, and the user or the host app did not.
     """
 
     AGREEMENT = "agreement"
@@ -28,6 +29,7 @@ class Reason(StrEnum):
     FIELDS = "fields"
     FORM = "form"
     RANGE = "range"
+    CANCELLED = "cancelled"
 
 
 def denied(what: str, reason: Reason) -> EgressError:

@@ -6,7 +6,7 @@ run. This catches mistakes and makes shortcuts visible; it is not a sandbox for 
 the same process.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import InitVar, dataclass
 from typing import Any
@@ -156,11 +156,18 @@ class Gate:
         self._record(upload.step, upload.devices, leaf)
         return Admitted(upload, _KEY)
 
-    def admit_message(self, message: Message) -> AdmittedMessage:
+    def admit_message(
+        self, message: Message, *, approve: Callable[[bytes], bool] | None = None
+    ) -> AdmittedMessage:
         """Let one device's message through, or raise.
 
+        Args:
+            message: What is to leave.
+            approve: Gets the bytes that would leave, before anything is written down of them; they
+                leave if it returns True. Whatever it raises cancels, and goes no further.
+
         Raises:
-            EgressError: The policy does not allow it. Names no content.
+            EgressError: The policy does not allow it, or it was cancelled. Names no content.
             PrivacyError: As many messages left since the device took part as was agreed.
         """
         try:
@@ -168,6 +175,12 @@ class Gate:
         except EgressError as error:
             self.deny(Reason(error.reason), message.step, tuple(message.fields))
             raise
+        if approve is not None and not _approved(approve, payload):
+            self.deny(Reason.CANCELLED, message.step, tuple(message.fields))
+            raise EgressError(
+                "The upload was cancelled on the device. Nothing was sent.",
+                reason=Reason.CANCELLED.value,
+            )
         self._record(message.step, 1, leaf_hash(payload).hex())
         return AdmittedMessage(payload, _KEY)
 
@@ -257,6 +270,13 @@ class Gate:
             )
             total["messages"] += line.messages
         return list(found.values())
+
+
+def _approved(approve: Callable[[bytes], bool], payload: bytes) -> bool:
+    try:
+        return approve(payload) is True
+    except Exception:  # noqa: BLE001 - a host's hook that fails is a no
+        return False
 
 
 def _check_key(key: object) -> None:
