@@ -18,6 +18,7 @@ from privet.privacy.cohorts import CohortRule
 from privet.privacy.errors import BudgetError, IntegrityError, PoisoningError
 from privet.privacy.ledger import EntryKind
 from privet.privacy.report.document import Report
+from privet.privacy.report.html import mechanism_table
 from privet.privacy.report.verify import verify_report
 from privet.server import combining
 from privet.server.fleet import Aggregate, ChargeSum, Fleet, Round
@@ -177,9 +178,15 @@ def test_a_run_with_a_spoiled_group_that_is_borne_says_so_and_verifies(
         return replace(found, groups=(replace(found.groups[0], total=words), *found.groups[1:]))
 
     monkeypatch.setattr(InProcessFleet, "run", spoiled)
-    simulated(privet, tmp_path, "--combine", "median")
+    report = simulated(privet, tmp_path, "--combine", "median")()
     assert privet.json("verify", tmp_path / "run")["verified"]
     assert closed(tmp_path / "run")[0]["spoiled_groups"] == [0]
+    (step,) = report.mechanism
+    assert step.spoiled_groups == (0,)
+    assert ["Spoiled groups, which it bore", "1: 0"] in mechanism_table(report.mechanism)
+    assert ">1: 0</td>" in (tmp_path / "run" / "report.html").read_text()
+    with pytest.raises(IntegrityError, match="spoiled_groups"):
+        verify_report(replace(report, mechanism=(replace(step, spoiled_groups=()),)))
 
 
 def test_too_few_groups_for_a_median_end_with_a_clear_error(tmp_path: Path, privet: Privet) -> None:

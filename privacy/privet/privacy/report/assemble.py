@@ -108,6 +108,7 @@ def mechanism_steps(view: LedgerView) -> tuple[MechanismStep, ...]:
                 colluders=terms.colluders,
                 groups=terms.groups,
                 combination=view.facts["combination"],
+                spoiled_groups=view.spoiled.get((charge.step, charge.attempt), ()),
                 sampling=sampling_facts(terms),
                 matrix=matrix_facts(terms),
             )

@@ -140,6 +140,14 @@ def matrix_text(step: MechanismStep) -> str:
     )
 
 
+def _spoiled(step: MechanismStep) -> str:
+    """Which groups' sums no honest devices can have made."""
+    if step.groups == 1:
+        return "-"
+    numbers = ", ".join(number(group) for group in step.spoiled_groups)
+    return f"{number(len(step.spoiled_groups))}: {numbers}" if numbers else "none"
+
+
 def mechanism_table(steps: Sequence[MechanismStep]) -> list[list[str]]:
     """A row for each property of the steps, its name first."""
     readers: dict[str, Callable[[MechanismStep], str]] = {
@@ -155,6 +163,7 @@ def mechanism_table(steps: Sequence[MechanismStep]) -> list[list[str]]:
         "Devices asked, in all groups": lambda s: number(s.cohort),
         "Groups, each with a sum": lambda s: number(s.groups),
         "Groups are combined by": lambda s: "-" if s.groups == 1 else s.combination,
+        "Spoiled groups, which it bore": _spoiled,
         "Devices in the (smallest group's) sum": lambda s: number(s.devices),
         "Fewest survivors allowed there": lambda s: number(s.min_survivors),
         "Colluders assumed there": lambda s: number(s.colluders),

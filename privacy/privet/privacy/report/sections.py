@@ -159,6 +159,8 @@ class MechanismStep:
         colluders: Devices whose noise is assumed to be known.
         groups: Sums that the release consists of, each of other devices.
         combination: What the model gets of them: ``sum``, ``trimmed-mean`` or ``median``.
+        spoiled_groups: Numbers of the groups, from 0, whose sums no honest devices can have made,
+            and which the combination bore.
         sampling: How its devices were drawn; None for all there are, or whose turn it was.
         matrix: What it is a round of; None for noise of its own.
     """
@@ -178,6 +180,7 @@ class MechanismStep:
     colluders: int
     groups: int = 1
     combination: Literal["sum", "trimmed-mean", "median"] = "sum"
+    spoiled_groups: tuple[int, ...] = ()
     sampling: SamplingFacts | None = None
     matrix: MatrixFacts | None = None
 

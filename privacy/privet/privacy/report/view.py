@@ -163,6 +163,22 @@ class LedgerView:
                 found.append((str(entry.body["step"]), ProtocolRecord.from_dict(body)))
         return tuple(found)
 
+    @cached_property
+    def spoiled(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        """Groups that were spoiled but borne, by the step and attempt that they were released in.
+
+        A step is closed by the last of its attempts that was charged.
+        """
+        found: dict[tuple[str, int], tuple[int, ...]] = {}
+        last: Charge | None = None
+        for entry in self.entries:
+            if entry.kind is EntryKind.CHARGE:
+                (last,) = charges([entry])
+            elif entry.kind is EntryKind.CLOSE and last is not None:
+                groups = tuple(int(group) for group in entry.body.get("spoiled_groups", ()))
+                found[last.step, last.attempt] = groups
+        return found
+
     def epsilon_after(self, releases: int) -> float:
         """Epsilon of the first releases, in the worst case over adversaries."""
         return claimed_epsilon(events_of(self.releases[:releases]) or (), self.delta)

@@ -92,12 +92,14 @@ def check_server_certificate(
     try:
         leaf = x509.load_pem_x509_certificate(own.certificate)
         key = load_pem_private_key(own.key, None)
-        leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+        root = x509.load_pem_x509_certificate(authority)
         found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except InvalidSignature as error:
-        raise InputError("It is not signed by the authority that devices pinned.") from error
     except (ValueError, TypeError, x509.ExtensionNotFound) as error:
         raise InputError("The certificate or its key cannot be read.") from error
+    try:
+        leaf.verify_directly_issued_by(root)
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise InputError("It is not signed by the authority that devices pinned.") from error
     if key.public_key() != leaf.public_key():
         raise InputError("Certificate and key do not belong together.")
     if not leaf.not_valid_before_utc <= moment <= leaf.not_valid_after_utc:

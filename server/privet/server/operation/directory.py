@@ -250,8 +250,9 @@ class Directory:
             )
             check_server_certificate(own, (tls / "authority.pem").read_bytes(), names)
         except (FileNotFoundError, InputError) as error:
+            why = f"{error.filename} is missing." if isinstance(error, OSError) else error
             raise InputError(
-                f"The server's certificate {tls / 'server.pem'} cannot be used. {error} "
+                f"The server's certificate {tls / 'server.pem'} cannot be used. {why} "
                 f"`privet server certificate {self.path}` makes another."
             ) from error
 
@@ -273,6 +274,11 @@ class Directory:
     def population(self) -> Population:
         """The population's ledger, open."""
         _ = self.invitation
+        if not (self.path / POPULATION).is_file():
+            raise InputError(
+                f"{self.path / POPULATION} is missing: bring it back. Nothing starts without it, "
+                "for nothing else knows all that was spent."
+            )
         return Population(self.path)
 
     def registry(self) -> Registry:

@@ -8,7 +8,7 @@ from privet.models.known import model_of
 from privet.models.model import SharedState
 from privet.models.plan import Plan
 from privet.privacy.errors import IntegrityError, PrivacyError
-from privet.privacy.ledger import EntryKind, charges
+from privet.privacy.ledger import Entry, EntryKind, charges
 from privet.privacy.randomness import Randomness
 from privet.server.coordinator import Coordinator, Observer
 from privet.server.fleet import Fleet
@@ -38,8 +38,13 @@ class Training:
     ) -> None:
         """See what there is to do; nothing is begun."""
         self._plan, self._folder, self._population = plan, folder, population
-        self._last = max((int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0)
+        self._last = max((int(p.name) for p in folder.iterdir() if _is_run(p)), default=0)
         published = self._published(registry)
+        if len(population.view.runs) < max(self._last, published):
+            raise IntegrityError(
+                f"{population.path} counts fewer runs than there were: it is an older copy, and "
+                "has forgotten what was spent. Bring the newest back."
+            )
         lost = published > self._last or (self._last == 0 and bool(population.view.spends))
         if lost and not again:
             raise IntegrityError(
@@ -116,35 +121,39 @@ class Training:
             store.close()
 
     def _published(self, registry: Registry) -> int:
-        """The last run that a model was made of; runs that are there must have made theirs.
+        """The last run that a model was made of, once all ledgers were held against each other.
 
         Raises:
-            IntegrityError: One lacks what its model was made of: it is an older copy.
+            IntegrityError: The population's ledger lacks what a run released, or a run's what its
+                model was made of: one of them is an older copy.
         """
-        last = 0
-        for origin in (version.origin for version in registry.versions):
-            last = max(last, int(origin.run))
-            if not (self._folder / origin.run).is_dir():
+        ledgers = {
+            path.name: self._entries(path) for path in self._folder.iterdir() if _is_run(path)
+        }
+        for entries in ledgers.values():
+            self._population.resume(entries)
+        origins = [version.origin for version in registry.versions]
+        for origin in origins:
+            if (entries := ledgers.get(origin.run)) is None:
                 continue
-            store = RunStore(self._folder / origin.run)
-            try:
-                entries = store.entries
-            finally:
-                store.close()
             at = origin.ledger_length - 1
             if len(entries) <= at or entries[at].hash != origin.ledger_head:
                 raise IntegrityError(
                     f"The ledger of run {origin.run} lacks what its model was made of: it is an "
                     "older copy. Bring the newest back, and the population's with it."
                 )
-        return last
+        return max((int(origin.run) for origin in origins), default=0)
 
-    def _finished(self) -> bool:
-        store = RunStore(self._folder / str(self._last))
+    def _entries(self, path: Path) -> tuple[Entry, ...]:
+        store = RunStore(path)
         try:
-            return any(entry.kind is EntryKind.END for entry in store.entries)
+            return store.entries
         finally:
             store.close()
+
+    def _finished(self) -> bool:
+        entries = self._entries(self._folder / str(self._last))
+        return any(entry.kind is EntryKind.END for entry in entries)
 
     def _begin(self, fleet: Fleet) -> None:
         """Make the next run's folder, whole: a crash leaves a partial one, which is thrown away.
@@ -182,3 +191,7 @@ class Training:
             spending=spending,
             observer=observer,
         )
+
+
+def _is_run(path: Path) -> bool:
+    return path.name.isdigit()

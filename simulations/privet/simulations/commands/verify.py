@@ -43,7 +43,7 @@ def verify_command(
     """Recompute the hash chain and every epsilon, by two accountants; exit code 5 on a mismatch."""
     entries, checks = verify_path(path)
     if population is not None:
-        checks = (*checks, _check_population(path, population))
+        checks = (*checks, _check_population(path, entries, population))
     if json:
         view = LedgerView(entries=entries)
         print_json(
@@ -141,7 +141,7 @@ def _verify_run(directory: Path) -> tuple[tuple[Entry, ...], tuple[Check, ...]]:
         )
     model = Check(name="model", found=f"hash {recorded[0][:12]} matches the ledger")
     if report is None:
-        found = "none yet; --resume writes it"
+        found = "none; a simulation's --resume writes it"
         return entries, (*checks, model, Check(name="report", found=found))
     _check_result(directory / RESULT, report, recorded[0])
     return entries, (*checks, model, _check_html(report, directory))
@@ -181,8 +181,10 @@ def _check_html(report: Report, directory: Path) -> Check:
     return Check(name=_HTML, found=f"is what {_REPORT} gives")
 
 
-def _check_population(path: Path, place: Path) -> Check:
-    """The population's ledger in the report is the beginning of the one that is kept."""
+def _check_population(path: Path, entries: tuple[Entry, ...], place: Path) -> Check:
+    """The population's ledger counts the run, and the report's is the beginning of it."""
+    if path.is_dir() and not (path / _REPORT).is_file():
+        return _check_counted(entries, place)
     section = _read(path if path.is_file() else path / _REPORT).population
     if section is None:
         raise InputError("The report is on a run that is counted in no population.")
@@ -199,6 +201,17 @@ def _check_population(path: Path, place: Path) -> Check:
     since = len(view.entries) - section.ledger.length
     found = f"begins as in the report; {since} entries since, epsilon {view.spent:.6g} now"
     return Check(name=f"ledger of population {section.name!r}", found=found)
+
+
+def _check_counted(entries: tuple[Entry, ...], place: Path) -> Check:
+    """Every release of a run without a report is in the population's ledger."""
+    ledger = Population(place)
+    try:
+        ledger.resume(entries)
+        found = f"counts all releases of this run; epsilon {ledger.view.spent:.6g} now"
+        return Check(name=f"ledger of population {ledger.view.opening.name!r}", found=found)
+    finally:
+        ledger.close()
 
 
 def _entries(report: Report) -> tuple[Entry, ...]:
