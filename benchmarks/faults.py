@@ -7,14 +7,16 @@ integers as a simulation has it (noise follows from a seed, which changes nothin
 known), no share is asked for before its charge is on the disk, epsilon stays within what was
 allowed, and the run comes to its end.
 
-Where the kernel has no ``netem``, delay and loss are those of a relay of TCP connections, and the
-table says so. ``--quick`` has a few faults, fewer devices and shorter deadlines, ``--only WORD`` the
+Delay and loss are those of a relay of TCP connections; and of the kernel, in a network namespace of
+its own, as far as it has ``netem`` or a token bucket that drops what is too much. The table says
+which. ``--quick`` has a few faults, fewer devices and shorter deadlines, ``--only WORD`` the
 faults whose names have the word. Prints a table and, as its last line, one JSON object.
 """
 
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +37,7 @@ from tests.superlink import superlink
 from privet.privacy.minimization.flower_environment import quiet_flower
 
 QUICK_PATIENCE = 12.0
+DISCIPLINES = ("netem delay 40ms 10ms loss 1%", "tbf rate 1mbit burst 3kb limit 4500")
 QUICK = (
     ("server killed", "unmask"),
     ("a third killed", "mask"),
@@ -70,8 +73,8 @@ def main() -> int:
                 print(f"{number + 1}/{len(chosen)}", *rows[-1], *(bad or ()), sep=" | ", flush=True)
                 if bad:
                     wrong[f"{case.fault}, {case.stage}"] = bad
-    if not arguments.quick and not arguments.only:
-        rows.append(netem())
+    if not arguments.quick and arguments.only in "kernel":
+        rows += kernel_network()
     print()
     table(("fault", "stage", "expected", "seen", "s", "ok"), rows)
     for fault, bad in wrong.items():
@@ -115,29 +118,43 @@ def play(case: Case, world: World, folder: Path, keep: Path | None) -> tuple[str
     return seen, bad
 
 
-def netem() -> tuple[str, ...]:
-    """Loss and delay by the kernel, in a network namespace of its own, if it can be had."""
-    fault = ("kernel's delay and loss (tc netem)", "all", "every device in the sum")
-    setup = "ip link set lo up && tc qdisc add dev lo root netem delay 40ms 10ms loss 1%"
+def kernel_network() -> list[tuple[str, ...]]:
+    """Loss and delay by the kernel, in a network namespace of its own, as far as they can be had."""
+    rows = []
+    for discipline in DISCIPLINES:
+        began = time.monotonic()
+        seen, ok = _through(discipline)
+        seconds = f"{time.monotonic() - began:.0f}"
+        row = (f"kernel: tc {discipline}", "all", "as without a fault", seen, seconds, ok)
+        print(*row, sep=" | ", flush=True)
+        rows.append(row)
+    return rows
+
+
+def _through(discipline: str) -> tuple[str, str]:
+    """What was seen of no other fault than this queueing discipline, and whether that is right."""
+    if shutil.which("unshare") is None or shutil.which("tc") is None:
+        return "there is no unshare(1) or tc(8) here", "not run"
+    # Frames as on a real link: loopback's own are larger than what a bucket lets through at once.
+    setup = f"ip link set lo up mtu 1500 && tc qdisc add dev lo root {discipline}"
+    script = f'{setup} || exit 3; "$@"; code=$?; tc -s qdisc show dev lo >&2; exit $code'
     command = [sys.executable, __file__, "--only", "nothing"]
-    if shutil.which("unshare") is None:
-        return (*fault, "there is no unshare(1) here", "0", "not run")
-    began = time.monotonic()
     done = subprocess.run(
-        ["unshare", "-n", "sh", "-c", f'{setup} && exec "$@"', "sh", *command],
+        ["unshare", "-n", "sh", "-c", script, "sh", *command],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
     )
-    seconds = f"{time.monotonic() - began:.0f}"
     if not done.stdout:
         said = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        return (*fault, f"the kernel has none: {said[0]}", seconds, "not run")
+        return f"this kernel has none: {said[0]}", "not run"
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     lines: Sequence[str] = [line for line in done.stdout.splitlines() if line.startswith("1/")]
+    counted = re.search(r"Sent \d+ bytes (\d+) pkt \(dropped (\d+)", done.stderr)
+    packets, dropped = counted.groups() if counted else ("?", "?")
     seen = lines[0].split(" | ")[4] if lines else "nothing"
-    return (*fault, seen, seconds, "ok" if figures["pass"] else "WRONG")
+    return f"{seen}; {dropped} of {packets} packets dropped", "ok" if figures["pass"] else "WRONG"
 
 
 if __name__ == "__main__":
