@@ -41,9 +41,10 @@ class MemoryCourier:
 
     def exchange(self, requests: Mapping[int, Envelope], seconds: float) -> Iterator[Reply]:
         """Ask one device after the other; nothing is waited for."""
-        for stage in {request.stage for request in requests.values()}:
+        asked = dict(requests)
+        for stage in {request.stage for request in asked.values()}:
             self._gone |= self._leaving.get(Stage(stage), set())
-        for node, request in requests.items():
+        for node, request in asked.items():
             if node in self._gone:
                 continue
             admitted = self._sessions[node].answer(request)
