@@ -120,7 +120,7 @@ def play(case: Case, world: World, folder: Path, keep: Path | None) -> tuple[str
 
 def kernel_network() -> list[tuple[str, ...]]:
     """Loss and delay by the kernel, in a network namespace of its own, as far as they can be had."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for discipline in DISCIPLINES:
         began = time.monotonic()
         seen, ok = _through(discipline)

@@ -4,7 +4,7 @@ For tests and benchmarks: keys can be seeded, and then nothing is private.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from privet.privacy.errors import PrivacyError
 from privet.privacy.randomness import Randomness
-from privet.privacy.secagg.client import Client, UnmaskRecord
+from privet.privacy.secagg.client import Client
 from privet.privacy.secagg.primitives import SigningKey, random_bytes
 from privet.privacy.secagg.record import STAGES
 from privet.privacy.secagg.server import Aggregate, PendingRelease, Server
@@ -28,17 +28,13 @@ class MemoryRecord:
     """A record of unmasked rounds that lasts as long as the object, for tests.
 
     Attributes:
-        kept_in: The device's own memory, marked first, if it has one.
         seen: What was marked.
     """
 
-    kept_in: UnmaskRecord | None = None
     seen: set[bytes] = field(default_factory=set)
 
     def record_unmasked(self, roster_hash: bytes, round_id: bytes) -> None:
         """Remember a round; refuse the second time."""
-        if self.kept_in is not None:
-            self.kept_in.record_unmasked(roster_hash, round_id)
         if self.seen & {roster_hash, round_id}:
             raise PrivacyError("This round was unmasked before.")
         self.seen |= {roster_hash, round_id}
@@ -85,9 +81,6 @@ class Cohort:
         identities: The devices' keys.
         seed: Makes the devices' secrets reproducible; None takes them from the operating system.
         certifier: Certifies the identities, if the terms ask for it.
-        records: The devices' own memories of what they unmasked; none but `MemoryRecord`'s if not
-            given.
-        on_message: Called with the stage, the device and each message before it leaves.
     """
 
     def __init__(
@@ -98,14 +91,10 @@ class Cohort:
         *,
         seed: int | None = None,
         certifier: SigningKey | None = None,
-        records: Sequence[UnmaskRecord] | None = None,
-        on_message: Callable[[str, int, bytes], None] = lambda stage, device, message: None,
     ) -> None:
         """Make the server and the devices."""
         self.meter = Meter()
-        own: Sequence[UnmaskRecord | None] = records or [None] * len(identities)
-        self.records = [MemoryRecord(kept_in) for kept_in in own]
-        self._on_message = on_message
+        self.records = [MemoryRecord() for _ in identities]
         self.server = Server(terms, server_key)
         self.clients = []
         for i, identity in enumerate(identities):
@@ -129,24 +118,8 @@ class Cohort:
             drops: Devices that answer no more from a stage on, by the stage's name.
             charge: The ledger's hook.
         """
-        self.collect(vectors, drops)
-        return self.reveal(charge, drops)
-
-    def collect(
-        self, vectors: NDArray[np.uint32], drops: Mapping[str, Collection[int]] | None = None
-    ) -> None:
-        """All stages before shares are asked for: nothing can be learnt yet."""
-        for stage in STAGES[:-1]:
-            self.play_stage(stage, self._alive(stage, drops), vectors, lambda pending: None)
-
-    def reveal(
-        self,
-        charge: Callable[[PendingRelease], None],
-        drops: Mapping[str, Collection[int]] | None = None,
-    ) -> Aggregate:
-        """The last stage: charge, ask for shares, take the masks off."""
-        nothing = np.zeros((0, 0), np.uint32)
-        self.play_stage(STAGES[-1], self._alive(STAGES[-1], drops), nothing, charge)
+        for stage in STAGES:
+            self.play_stage(stage, self._alive(stage, drops), vectors, charge)
         with self.meter.of(-1):
             return self.server.finish()
 
@@ -164,8 +137,7 @@ class Cohort:
         """Play one stage with the devices that still answer."""
         if stage == "advert":
             for i in sorted(alive):
-                advertise = self._noted(stage, i, lambda c, _: c.advertise())
-                self._answer(i, b"", advertise, self.server.accept_advert)
+                self._answer(i, b"", lambda c, _: c.advertise(), self.server.accept_advert)
             return
         inbox = self.inbox_before(stage, charge)
         actions: dict[str, Callable[[int, Client, bytes], bytes]] = {
@@ -176,18 +148,7 @@ class Cohort:
         }
         accept = getattr(self.server, f"accept_{stage}")
         for i in sorted(alive & inbox.keys()):
-            action = self._noted(stage, i, partial(actions[stage], i))
-            self._answer(i, inbox[i], action, accept)
-
-    def _noted(
-        self, stage: str, device: int, action: Callable[[Client, bytes], bytes]
-    ) -> Callable[[Client, bytes], bytes]:
-        def noted(client: Client, message: bytes) -> bytes:
-            answer = action(client, message)
-            self._on_message(stage, device, answer)
-            return answer
-
-        return noted
+            self._answer(i, inbox[i], partial(actions[stage], i), accept)
 
     def _answer(
         self,
