@@ -72,7 +72,9 @@ class Case:
         found = [event for event in scene.events if event["event"] == "sum"]
         closed = [entry.body["devices"] for entry in entries if entry.kind is EntryKind.CLOSE]
         charged = charges(entries)
+        aborted = sum(entry.kind is EntryKind.ABORT for entry in entries)
         seen = f"{_chain(outcomes)}; sum of {', '.join(map(str, closed))}; {len(charged)} charged"
+        seen += f"; {aborted} aborted" * (aborted > 0)
         if scene.relay is not None:
             seen += f"; {scene.relay.counts}"
         if outcomes[-1] != "finished" or len(closed) != 1:
@@ -84,6 +86,8 @@ class Case:
             wrong.append("another number of devices is in the sum than expected")
         if survivors is not None and len(charged) != 1 + self.repeats:
             wrong.append("another number of charges than expected")
+        if aborted < outcomes.count("PrivacyError"):
+            wrong.append("a round that ended uncharged is not in the ledger")
         wrong += check_order(entries) + _check_charges(scene.events, len(charged))
         wrong += [bad for event in found for bad in _check_sum(scene, event)]
         return seen, wrong
@@ -195,7 +199,6 @@ def _devices_killed() -> list[Case]:
     def killing(stage: str, thirds: Sequence[int]) -> Callable[[Scene], Watch]:
         return lambda scene: once(asked(stage), lambda: _die([scene.pids[t] for t in thirds]))
 
-    few = "two thirds killed"
     return [
         *(
             Case(
@@ -207,17 +210,17 @@ def _devices_killed() -> list[Case]:
             for stage in STAGES
         ),
         Case(
-            fault=few,
+            fault="two thirds killed",
             stage="mask",
             outcomes=("PrivacyError", "finished"),
             watch=killing("mask", [1, LAST]),
         ),
         Case(
-            fault=few,
+            fault="all killed",  # of a third that is left the shares may do, as the graph falls
             stage="unmask",
             outcomes=("IntegrityError", *REFUSED),
             repeats=1,
-            watch=killing("unmask", [1, LAST]),
+            watch=killing("unmask", range(LAST + 1)),
         ),
     ]
 
