@@ -34,6 +34,7 @@ import numpy as np
 from privet.client.embedded.device_loop import EmbeddedDevice
 from privet.client.embedded.fleet_server import FleetServer
 from privet.client.embedded.identity import NodeIdentity
+from privet.client.embedded.pace import Pace
 from privet.client.embedded.transport import FleetConnection
 from privet.privacy.accounting.adversaries import Adversary
 from privet.privacy.minimization.gate import Gate
@@ -64,7 +65,7 @@ identity = NodeIdentity.from_pem(sys.stdin.buffer.read())
 server = FleetServer(host="127.0.0.1", port=port, authority=authority)
 with EmbeddedDevice(FleetConnection(server, identity), handler) as device:
     print(device.node_id, flush=True)
-    device.run(lambda: bool(done), poll_seconds=float(poll))
+    device.run(lambda: bool(done), pace=Pace(poll_seconds=float(poll)))
 print(json.dumps({
     "rss_mb": memory("VmRSS"), "peak_rss_mb": memory("VmHWM"), "flwr_loaded": "flwr" in sys.modules,
 }))

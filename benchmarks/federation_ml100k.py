@@ -33,6 +33,7 @@ from tests.federation.world import SEED
 from tests.superlink import superlink
 
 from privet.client.device import egress_policy
+from privet.client.embedded.pace import Pace
 from privet.models.federation import Federation
 from privet.models.model import SharedState, state_hash
 from privet.models.spectral import Spectral
@@ -74,7 +75,8 @@ def main() -> int:
     print(f"{rows} devices, epsilon {arguments.epsilon}, numbers in a vector: {sizes}", flush=True)
     with tempfile.TemporaryDirectory(prefix="privet-ml100k-") as name, ExitStack() as stack:
         folder = Path(name)
-        link = stack.enter_context(superlink(folder))
+        durable = arguments.state == "file"
+        link = stack.enter_context(superlink(folder, durable=durable))
         key = SigningKey.generate()
         live = LiveFederation(
             link=link,
@@ -85,7 +87,7 @@ def main() -> int:
             federation=Federation(run="ml-100k", server_key=key.public),
             key=key,
             participations=1,
-            poll_seconds=arguments.poll,
+            pace=lambda: Pace.among(rows),
             heartbeat_seconds=900.0,
             lanes=arguments.lanes,
             app=APP,
@@ -100,10 +102,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--supernodes", type=int, default=3)
     parser.add_argument("--processes", type=int, default=3, help="of embedded devices")
     parser.add_argument("--lanes", type=int, default=4, help="threads of such a process")
-    parser.add_argument("--poll", type=float, default=3.0, help="seconds between idle turns")
+    parser.add_argument("--state", choices=("memory", "file"), default="memory")
     parser.add_argument("--epsilon", type=float, default=4.0)
-    parser.add_argument("--deadline", type=float, default=300.0, help="seconds, of a stage")
-    parser.add_argument("--limit", type=float, default=1200.0, help="seconds, then it is given up")
+    parser.add_argument("--deadline", type=float, default=1500.0, help="seconds, of a stage")
+    parser.add_argument("--limit", type=float, default=7200.0, help="seconds, then it is given up")
     return parser.parse_args()
 
 
@@ -140,7 +142,7 @@ def watch(
             directory=live.folder / "run",
             journal=live.folder / "journal",
             deadlines=patience,
-            poll_seconds=2.0,
+            poll_seconds=1.0,
         )
     )
     began, spent = time.monotonic(), dict.fromkeys(PARTS, 0.0)
@@ -177,6 +179,7 @@ def report(
         "benchmark": "federation_ml100k",
         "devices": arguments.devices,
         "supernodes": arguments.supernodes,
+        "superlink_state": arguments.state,
         "epsilon": arguments.epsilon,
         "numbers": {step.name: step.encoding.dimension for step in live.plan.steps},
         "seconds": round(float(seen[-1]["at"]) - float(seen[0]["at"]), 1) if seen else None,

@@ -55,9 +55,10 @@ clientapp = "nothing:app"
 
 
 @contextmanager
-def superlink(folder: Path) -> Iterator["SuperLink"]:
+def superlink(folder: Path, *, durable: bool = True) -> Iterator["SuperLink"]:
     """A running SuperLink whose files lie in `folder`; killed at the end."""
-    link = SuperLink(folder=folder, certificates=make_certificates(folder / "certificates"))
+    certificates = make_certificates(folder / "certificates")
+    link = SuperLink(folder=folder, certificates=certificates, durable=durable)
     try:
         link.start()
         yield link
@@ -74,10 +75,14 @@ def free_port() -> int:
 
 @dataclass(kw_only=True, eq=False)
 class SuperLink:
-    """A SuperLink's process and what its operator would do with it."""
+    """A SuperLink's process and what its operator would do with it.
+
+    It keeps its state in a file if it is ``durable``, else in memory, as it comes.
+    """
 
     folder: Path
     certificates: Certificates
+    durable: bool = True
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -99,8 +104,10 @@ class SuperLink:
             *("--ssl-ca-certfile", str(self.certificates.authority)),
             *("--ssl-certfile", str(self.certificates.server)),
             *("--ssl-keyfile", str(self.certificates.key)),
-            *("--database", str(self.folder / "superlink.db"), "--enable-supernode-auth"),
+            "--enable-supernode-auth",
         ]
+        if self.durable:
+            command += ["--database", str(self.folder / "superlink.db")]
         environment = {**os.environ, "FLWR_HOME": str(self.folder / "flwr")}
         with (self.folder / "superlink.log").open("ab") as log:
             self.process = subprocess.Popen(

@@ -4,6 +4,7 @@ All processes are forked from one without threads, so that each is there at once
 one knows, and can be killed as the kernel would. For tests and benchmarks.
 """
 
+import heapq
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ from privet.client.embedded.device_loop import EmbeddedDevice, Outcome
 from privet.client.embedded.errors import RejectedError
 from privet.client.embedded.fleet_server import FleetServer
 from privet.client.embedded.identity import NodeIdentity
+from privet.client.embedded.pace import Pace
 from privet.client.embedded.transport import FleetConnection
 from privet.client.local_states import LocalStateFolder
 from privet.client.session import Device, DeviceSession
@@ -46,6 +48,7 @@ from privet.server.fleet import Aggregate, ChargeSum, Fleet, Round
 from privet.server.flower import FlowerFleet
 from privet.server.storage import RunStore
 
+LIVE_SECONDS = 0.7
 Event = dict[str, Any]
 Watch = Callable[[Event], None]
 
@@ -68,6 +71,10 @@ def fork(work: Callable[[], None], log: Path) -> int:
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def _often() -> Pace:
+    return Pace(poll_seconds=LIVE_SECONDS, idle_seconds=LIVE_SECONDS)
 
 
 def kill(process: int) -> None:
@@ -125,8 +132,8 @@ class LiveFederation:
         key: The server's.
         port: Of what stands before the SuperLink for devices; the SuperLink's own if 0.
         participations: As often as each user agreed to.
-        poll_seconds: Of the devices.
-        heartbeat_seconds: Likewise.
+        pace: Of each device.
+        heartbeat_seconds: Of the devices.
         lanes: Threads of a process of devices, which take turns; one for each device if 0.
         app: Files of the app that SuperNodes run; one that does nothing if not given.
         identities: At the transport, of embedded devices, by row.
@@ -142,7 +149,7 @@ class LiveFederation:
     key: SigningKey
     port: int = 0
     participations: int = 10
-    poll_seconds: float = 0.7
+    pace: Callable[[], Pace] = _often
     heartbeat_seconds: float = 60.0
     lanes: int = 0
     app: Mapping[str, bytes] | None = None
@@ -178,25 +185,35 @@ class LiveFederation:
         return fork(live, self.folder / "devices.log")
 
     def _take_turns(self, rows: Sequence[int]) -> None:
-        """Some devices, for ever: each comes back after whatever its transport says."""
-        devices, online = {row: self._device(row) for row in rows}, set[int]()
+        """Some devices, for ever, whoever is due first: each comes back whatever happens."""
+        devices = {row: self._device(row) for row in rows}
+        paces = {row: self.pace() for row in rows}
+        online = set[int]()
+        due = [(0.0, row) for row in rows]
         while True:
-            busy = False
-            for row, device in devices.items():
-                try:
-                    if row not in online:
-                        device.join()
-                        online.add(row)
-                    step = device.step()
-                    busy |= step.outcome not in (Outcome.IDLE, Outcome.WAITING)
-                except RejectedError as error:
-                    print(f"device {row}: {error}", flush=True)
-                    device.node_id = self.nodes[row]
-                    online.discard(row)
-                except TransportError as error:
-                    print(f"device {row}: {error}", flush=True)
-            if not busy:
-                time.sleep(self.poll_seconds)
+            at, row = heapq.heappop(due)
+            time.sleep(max(0.0, at - time.monotonic()))
+            wait = self._take_turn(row, devices[row], paces[row], online)
+            heapq.heappush(due, (time.monotonic() + wait, row))
+
+    def _take_turn(self, row: int, device: EmbeddedDevice, pace: Pace, online: set[int]) -> float:
+        """One step of a device; seconds until its next."""
+        try:
+            if row not in online:
+                device.join()
+                online.add(row)
+            outcome = device.step().outcome
+        except RejectedError as error:
+            print(f"device {row}: {error}", flush=True)
+            device.node_id = self.nodes[row]
+            online.discard(row)
+            return LIVE_SECONDS
+        except TransportError as error:
+            print(f"device {row}: {error}", flush=True)
+            return LIVE_SECONDS
+        if outcome is Outcome.WAITING:
+            return LIVE_SECONDS
+        return pace.idle() if outcome is Outcome.IDLE else pace.busy()
 
     def _device(self, row: int) -> EmbeddedDevice:
         server = FleetServer(

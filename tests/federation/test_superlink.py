@@ -23,6 +23,7 @@ from tests.federation.world import (
 from tests.superlink import SuperLink, superlink
 
 from privet.client.device import egress_policy
+from privet.client.embedded.pace import Pace
 from privet.client.session import DeviceSession
 from privet.models.model import state_hash
 from privet.privacy.accounting.adversaries import Trust
@@ -43,7 +44,7 @@ def embedded(link: SuperLink, session: DeviceSession) -> Iterator[None]:
 
     def live() -> None:
         with device:
-            device.run(done.is_set, poll_seconds=0.1, wait=done.wait)
+            device.run(done.is_set, pace=Pace(poll_seconds=0.1, idle_seconds=0.1), wait=done.wait)
 
     thread = threading.Thread(target=live, daemon=True)
     thread.start()

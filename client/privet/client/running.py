@@ -6,6 +6,7 @@ from secrets import SystemRandom
 
 from privet.client.embedded.device_loop import MAX_BACKOFF_SECONDS, EmbeddedDevice, Step
 from privet.client.embedded.errors import RejectedError, UnreachableError
+from privet.client.embedded.pace import Pace
 from privet.client.embedded.transport import FleetConnection
 from privet.client.membership import Membership
 from privet.client.session import DeviceSession
@@ -17,7 +18,7 @@ def answer_until(
     until: Callable[[], bool],
     *,
     wait: Callable[[float], object],
-    poll_seconds: float = 1.0,
+    pace: Pace | None = None,
 ) -> Counter[str]:
     """Answer the server; a server that is away, or has not enrolled the device yet, is tried again.
 
@@ -26,7 +27,7 @@ def answer_until(
         session: Its answers.
         until: Asked before each step.
         wait: Sleeps; an event's ``wait`` lets the host end it early.
-        poll_seconds: Between steps while there is nothing to do.
+        pace: Between steps; if not given, one for as many devices as the plan is for.
 
     Returns:
         How many steps had which outcome.
@@ -39,13 +40,14 @@ def answer_until(
     def watch(step: Step) -> None:
         outcomes[str(step.outcome)] += 1
 
+    pace = pace or Pace.among(membership.invitation.plan.facts.devices)
     failures = 0
     device = EmbeddedDevice(FleetConnection(membership.server, membership.node), session.answer)
     while not until():
         try:
             with device:
                 failures = 0
-                device.run(until, poll_seconds=poll_seconds, wait=wait, watch=watch)
+                device.run(until, pace=pace, wait=wait, watch=watch)
         except (UnreachableError, RejectedError):
             failures += 1
             longest = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0 ** min(failures, 6))

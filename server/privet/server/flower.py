@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.2
 PUSHED_AT_ONCE = 64
 PULLED_AT_ONCE = 16
+REST_SECONDS = 0.05
 _LOG = logging.getLogger("privet.server")
 _T = TypeVar("_T")
 
@@ -41,9 +42,12 @@ class GridCourier:
     before they were sent. So batches are small, and one that fails is tried again message by
     message. Replies that Flower had confirmed by then are lost: at most one batch's, each time.
 
+    A look for many replies is many requests, each of which a SuperLink works at for up to 10 ms, also
+    where nothing has come. So the pause after a look is as long as its requests are many.
+
     Args:
         grid: Of the run.
-        poll_seconds: Between two looks for replies.
+        poll_seconds: Between two looks for replies, at least.
     """
 
     transport = "messages between processes"
@@ -75,7 +79,8 @@ class GridCourier:
         for node in requests.keys() - waiting.values():
             yield Reply(node, None)
         while waiting:
-            for identifiers in _batches(self._shuffled(waiting), PULLED_AT_ONCE):
+            looks = list(_batches(self._shuffled(waiting), PULLED_AT_ONCE))
+            for identifiers in looks:
                 for message in self._pull(identifiers, deadline):
                     found = waiting.pop(message.metadata.reply_to_message_id, None)
                     if found is not None:
@@ -84,7 +89,7 @@ class GridCourier:
             if left <= 0:
                 return
             if waiting:
-                time.sleep(min(self._poll, left))
+                time.sleep(min(max(self._poll, REST_SECONDS * len(looks)), left))
 
     def _push(
         self, nodes: list[int], requests: Mapping[int, Envelope], seconds: float, deadline: float
@@ -157,7 +162,7 @@ class FlowerFleet(RemoteFleet):
         key: The server's, whose public half is in the federation.
         allowed: Identities that may take part, with their public numbers; see `Enrolment`.
         deadlines: How long to wait for what.
-        poll_seconds: Between two looks for replies.
+        poll_seconds: Between two looks for replies, at least.
     """
 
     def __init__(

@@ -25,6 +25,7 @@ from tests.superlink import ServerSide, SuperLink
 from privet.client.embedded.device_loop import EmbeddedDevice, Outcome, Step
 from privet.client.embedded.errors import RejectedError, UnreachableError
 from privet.client.embedded.identity import NodeIdentity, ServerClock
+from privet.client.embedded.pace import Pace
 from privet.client.embedded.transport import FleetConnection
 from privet.privacy.errors import EgressError, PrivacyError
 from privet.privacy.minimization.envelope import NO_ANSWER, NO_ANSWER_CODE, Envelope
@@ -37,7 +38,12 @@ def running(devices: Sequence[EmbeddedDevice]) -> Iterator[list[Step]]:
     stop, steps = threading.Event(), list[Step]()
 
     def run(device: EmbeddedDevice) -> None:
-        device.run(stop.is_set, poll_seconds=0.1, wait=stop.wait, watch=steps.append)
+        device.run(
+            stop.is_set,
+            pace=Pace(poll_seconds=0.1, idle_seconds=0.1),
+            wait=stop.wait,
+            watch=steps.append,
+        )
 
     threads = [threading.Thread(target=run, args=(device,), daemon=True) for device in devices]
     for thread in threads:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tests.superlink import free_port
 
+from privet.client.embedded.pace import Pace
 from privet.client.membership import Membership, join
 from privet.client.running import answer_until
 from privet.client.session import DeviceSession
@@ -79,7 +80,13 @@ class Fleet:
             cohort = history(row, member.request.number)
             session = DeviceSession(member.device(model_of(member.invitation.plan), cohort))
             try:
-                answer_until(member, session, done.is_set, wait=done.wait, poll_seconds=0.2)
+                answer_until(
+                    member,
+                    session,
+                    done.is_set,
+                    wait=done.wait,
+                    pace=Pace(poll_seconds=0.2, idle_seconds=0.2),
+                )
             except BaseException as error:  # noqa: BLE001 - shown by the test
                 failed.append(error)
 

@@ -18,6 +18,7 @@ from tests.superlink import HOST, SuperLink, free_port, superlink
 from privet.client.embedded.device_loop import EmbeddedDevice
 from privet.client.embedded.fleet_server import FleetServer
 from privet.client.embedded.identity import NodeIdentity
+from privet.client.embedded.pace import Pace
 from privet.client.embedded.transport import FleetConnection
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
@@ -152,7 +153,7 @@ def test_an_embedded_device_lives_behind_it(link: SuperLink, proxy: int) -> None
 
     def live() -> None:
         with device:
-            device.run(done.is_set, poll_seconds=0.1, wait=done.wait)
+            device.run(done.is_set, pace=Pace(poll_seconds=0.1, idle_seconds=0.1), wait=done.wait)
 
     thread = threading.Thread(target=live, daemon=True)
     thread.start()

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from privet.client.embedded.errors import ProtocolError, RejectedError, UnreachableError
 from privet.client.embedded.objects import Request
+from privet.client.embedded.pace import Pace
 from privet.client.embedded.transport import FleetConnection
 from privet.privacy.errors import EgressError, InputError, PrivetError, TransportError
 from privet.privacy.minimization.envelope import Envelope
@@ -198,7 +199,7 @@ class EmbeddedDevice:
         self,
         until: Callable[[], bool],
         *,
-        poll_seconds: float = 1.0,
+        pace: Pace | None = None,
         wait: Callable[[float], object] = time.sleep,
         watch: Callable[[Step], object] = lambda step: None,
     ) -> None:
@@ -206,7 +207,7 @@ class EmbeddedDevice:
 
         Args:
             until: Asked before each step.
-            poll_seconds: Between steps while there is nothing to do.
+            pace: Between steps; a new `Pace` if not given.
             wait: Sleeps; an event's ``wait`` lets the host end it early.
             watch: Gets each step, for the host's log.
 
@@ -215,6 +216,7 @@ class EmbeddedDevice:
             UntrustedServerError: As :meth:`step`.
             InputError: As :meth:`step`.
         """
+        pace = Pace() if pace is None else pace
         failures = 0
         while not until():
             step = self.step()
@@ -224,7 +226,9 @@ class EmbeddedDevice:
                 longest = min(MAX_BACKOFF_SECONDS, 0.1 * 2.0 ** min(failures, 10))
                 wait(SystemRandom().uniform(longest / 2, longest))
             elif step.outcome in (Outcome.IDLE, Outcome.WITHHELD):
-                wait(poll_seconds)
+                wait(pace.idle())
+            else:
+                wait(pace.busy())
 
     def _beat(self, node_id: int) -> None:
         self.connection.heartbeat(node_id, self.heartbeat_interval)
