@@ -14,8 +14,8 @@ from privet.models.invitation import EnrolmentRequest, Invitation
 from privet.privacy.errors import EgressError, InputError, IntegrityError
 from privet.privacy.secagg.primitives import SigningKey
 from privet.server.operation.directory import Directory
-from privet.server.operation.service import Witness
 from privet.server.operation.settings import Federation, write_settings
+from privet.server.operation.witness import Witness
 from privet.simulations import cli
 
 

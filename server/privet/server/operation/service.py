@@ -8,66 +8,31 @@ from datetime import datetime
 from typing import Any
 
 from privet.models.invitation import Invitation
-from privet.models.model import state_hash
-from privet.models.model_message import ModelMessage
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.errors import (
     BudgetError,
     InputError,
-    IntegrityError,
     PoisoningError,
     PrivacyError,
 )
 from privet.server.coordinator import Phase, Progress
 from privet.server.courier import Attendance, Courier, Deadlines
-from privet.server.delivery import Delivery
+from privet.server.operation.delivering import Deliveries
 from privet.server.operation.devices import Devices
 from privet.server.operation.directory import Directory
+from privet.server.operation.link import Link, LinkMaker
 from privet.server.operation.logs import EventLog, LogEvent
 from privet.server.operation.metrics import Metrics
 from privet.server.operation.status import status_of
 from privet.server.operation.training import Training
+from privet.server.operation.witness import Witness
 from privet.server.population import Population
 from privet.server.registry import ModelVersion, Registry
 from privet.server.remote_fleet import RemoteFleet
 from privet.server.superlink import SuperLink
 
 _POLL = 1.0
-_MODELS_POLL = 5.0
 _SHOWN = 16  # numbers of groups in a line of the log
-
-
-@dataclass(frozen=True, kw_only=True)
-class Witness:
-    """What was written down elsewhere about the population's ledger: its length and its head."""
-
-    length: int
-    head: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Witness":
-        """Read ``LENGTH:HEAD``.
-
-        Raises:
-            InputError: Not that.
-        """
-        length, _, head = text.partition(":")
-        if not (length.isascii() and length.isdigit() and 0 < len(length) < 16 and len(head) == 64):
-            raise InputError("Expected LENGTH:HEAD, as `privet server status` prints them.")
-        return cls(length=int(length), head=head)
-
-    def check(self, population: Population) -> None:
-        """Refuse a ledger that does not go on from it.
-
-        Raises:
-            IntegrityError: It is an older copy, or another one.
-        """
-        entries = population.view.entries
-        if not 0 < self.length <= len(entries) or entries[self.length - 1].hash != self.head:
-            raise IntegrityError(
-                "The population's ledger does not go on from the length and head that were written "
-                "down: it is an older copy, and has forgotten what was spent. Bring the newest back."
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +63,7 @@ class Service:
         budget: Limit on the run's epsilon, the recorded one or the plan's if not given. The
             population's budget is a limit whatever this is.
         witness: About the population's ledger, if anything was written down elsewhere.
+        link: To devices; a SuperLink by the settings if not given.
 
     Formal Guarantees:
         Nothing is asked of a device for a run that does not fit the population's budget. Charges
@@ -113,6 +79,7 @@ class Service:
         deliver: bool = False,
         budget: float | None = None,
         witness: Witness | None = None,
+        link: LinkMaker | None = None,
     ) -> None:
         """Open nothing yet."""
         if deliver and (again or budget is not None):
@@ -122,9 +89,15 @@ class Service:
         self._directory, self._log = directory, log
         self._again, self._only_deliver = again, deliver
         self._budget, self._witness = budget, witness
+        self._make_link = self._superlink if link is None else link
         self._settings = directory.settings
         self._invitation: Invitation = directory.invitation
         self._metrics = Metrics(self._invitation.plan.facts.trust)
+
+    @property
+    def metrics_text(self) -> str:
+        """What the metrics' port serves, if there is one."""
+        return self._metrics.text()
 
     def run(self, *, once: bool, until: Callable[[], bool] = lambda: False) -> Outcome:
         """Serve.
@@ -173,13 +146,7 @@ class Service:
         training = None
         if not self._only_deliver:
             training = Training(plan, runs, population, registry, again=self._again)
-        network = self._settings.network
-        link = SuperLink(
-            self._directory.superlink,
-            host=network.host,
-            port=network.port,
-            restarted=self._link_restarted,
-        )
+        link = self._make_link(self._link_restarted)
         trained = training is not None and training.wanted
         with link.running():
             self._log.write(LogEvent.STARTED, plan=plan.hash)
@@ -190,7 +157,15 @@ class Service:
                     if trained:
                         self._train(training, courier, population, devices)
                     self._offer(registry, training.publish(registry))
-                delivered, waiting = self._deliver(link, courier, registry, devices, once, until)
+                deliveries = Deliveries(
+                    self._invitation,
+                    self._directory.key,
+                    registry=registry,
+                    devices=devices,
+                    deadlines=self._deadlines,
+                    enrolled=self._metrics.enrolled,
+                )
+                delivered, waiting = deliveries.run(link, courier, once=once, until=until)
         version = registry.versions[-1] if registry.versions else None
         return Outcome(version=version, trained=trained, delivered=delivered, waiting=waiting)
 
@@ -205,11 +180,17 @@ class Service:
             budget = float("inf") if run["budget"] is None else run["budget"]
             self._metrics.run(spent=run["epsilon"], budget=budget)
 
+    def _superlink(self, restarted: Callable[[], None]) -> Link:
+        network = self._settings.network
+        return SuperLink(
+            self._directory.superlink, host=network.host, port=network.port, restarted=restarted
+        )
+
     def _link_restarted(self) -> None:
         self._metrics.link_restarted()
         self._log.write(LogEvent.LINK_RESTARTED)
 
-    def _await_devices(self, link: SuperLink, devices: Devices) -> None:
+    def _await_devices(self, link: Link, devices: Devices) -> None:
         """Let devices in as they enrol, until there are as many as planned or enough in time."""
         facts = self._invitation.plan.facts
         deadline = time.monotonic() + self._settings.rounds.gather_seconds
@@ -308,74 +289,6 @@ class Service:
         permille = self._settings.rounds.rollout_permille
         registry.roll_out(version.version, permille)
         self._log.write(LogEvent.ROLLED_OUT, version=version.version, permille=permille)
-
-    def _deliver(
-        self,
-        link: SuperLink,
-        courier: Courier,
-        registry: Registry,
-        devices: Devices,
-        once: bool,
-        until: Callable[[], bool],
-    ) -> tuple[int, int]:
-        """Deliver models until all have theirs, or for as long as the server is to run."""
-        patience = self._settings.rounds.stage_seconds
-        deadline = time.monotonic() + patience
-        known: dict[bytes, int] = {}
-        delivery = self._delivery(courier, known)
-        asked: dict[bytes, float] = {}  # who refuses is not asked again at once
-        while True:
-            registry.refresh()
-            allowed = {device.identity: device.number for device in devices.all}
-            if allowed != known:
-                link.register([device.node for device in devices.all])
-                delivery, known = self._delivery(courier, allowed), allowed
-                self._metrics.enrolled(len(known))
-            due = self._due(registry, devices)
-            now = {who: m for who, m in due.items() if time.monotonic() >= asked.get(who, 0.0)}
-            receipts = delivery.deliver(now.get) if now else []
-            if now:
-                devices.keep(receipts)
-                again = time.monotonic() + patience
-                asked.update(dict.fromkeys(delivery.asked, again))
-            for receipt in receipts:
-                due.pop(receipt.identity, None)
-                asked.pop(receipt.identity, None)
-            if (once and (not due or time.monotonic() >= deadline)) or until():
-                return len(known) - len(due), len(due)
-            time.sleep(_POLL if once else _MODELS_POLL)
-
-    def _due(self, registry: Registry, devices: Devices) -> dict[bytes, ModelMessage]:
-        """The model of every device that does not keep the one that it is to have."""
-        rollout = registry.rollout
-        messages: dict[int, ModelMessage] = {}
-        due: dict[bytes, ModelMessage] = {}
-        for device in devices.all:
-            version = registry.version_for(device.identity)
-            if version is None or version == device.version:
-                continue
-            if version not in messages:
-                shared = registry.state(version)
-                messages[version] = ModelMessage(
-                    plan=self._invitation.plan,
-                    version=version,
-                    decision=rollout.decision,
-                    rolled_back=rollout.rolled_back,
-                    state_hash=state_hash(shared),
-                    shared=shared,
-                )
-            due[device.identity] = messages[version]
-        return due
-
-    def _delivery(self, courier: Courier, allowed: dict[bytes, int]) -> Delivery:
-        return Delivery(
-            courier,
-            federation=self._invitation.federation,
-            key=self._directory.key,
-            plan=self._invitation.plan,
-            allowed=allowed,
-            deadlines=self._deadlines,
-        )
 
     @property
     def _deadlines(self) -> Deadlines:

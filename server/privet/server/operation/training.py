@@ -39,12 +39,7 @@ class Training:
         """See what there is to do; nothing is begun."""
         self._plan, self._folder, self._population = plan, folder, population
         self._last = max((int(p.name) for p in folder.iterdir() if _is_run(p)), default=0)
-        published = self._published(registry)
-        if len(population.view.runs) < max(self._last, published):
-            raise IntegrityError(
-                f"{population.path} counts fewer runs than there were: it is an older copy, and "
-                "has forgotten what was spent. Bring the newest back."
-            )
+        published = self._hold_together(registry)
         lost = published > self._last or (self._last == 0 and bool(population.view.spends))
         if lost and not again:
             raise IntegrityError(
@@ -120,12 +115,12 @@ class Training:
         finally:
             store.close()
 
-    def _published(self, registry: Registry) -> int:
-        """The last run that a model was made of, once all ledgers were held against each other.
+    def _hold_together(self, registry: Registry) -> int:
+        """Hold all ledgers against each other; the last run that a model was made of.
 
         Raises:
-            IntegrityError: The population's ledger lacks what a run released, or a run's what its
-                model was made of: one of them is an older copy.
+            IntegrityError: The population's ledger lacks a run or what it released, or a run's
+                what its model was made of: one of them is an older copy.
         """
         ledgers = {
             path.name: self._entries(path) for path in self._folder.iterdir() if _is_run(path)
@@ -134,15 +129,19 @@ class Training:
             self._population.resume(entries)
         origins = [version.origin for version in registry.versions]
         for origin in origins:
-            if (entries := ledgers.get(origin.run)) is None:
-                continue
-            at = origin.ledger_length - 1
-            if len(entries) <= at or entries[at].hash != origin.ledger_head:
+            found, at = ledgers.get(origin.run), origin.ledger_length - 1
+            if found is not None and (len(found) <= at or found[at].hash != origin.ledger_head):
                 raise IntegrityError(
                     f"The ledger of run {origin.run} lacks what its model was made of: it is an "
                     "older copy. Bring the newest back, and the population's with it."
                 )
-        return max((int(origin.run) for origin in origins), default=0)
+        published = max((int(origin.run) for origin in origins), default=0)
+        if len(self._population.view.runs) < max(self._last, published):
+            raise IntegrityError(
+                f"{self._population.path} counts fewer runs than there were: it is an older copy, "
+                "and has forgotten what was spent. Bring the newest back."
+            )
+        return published
 
     def _entries(self, path: Path) -> tuple[Entry, ...]:
         store = RunStore(path)

@@ -11,9 +11,10 @@ from privet.models.invitation import EnrolmentRequest
 from privet.server.operation.certificates import valid_until
 from privet.server.operation.directory import INVITATION, SETTINGS, Directory
 from privet.server.operation.logs import EventLog, LogEvent
-from privet.server.operation.service import Service, Witness
+from privet.server.operation.service import Service
 from privet.server.operation.settings import Settings, load_settings
 from privet.server.operation.status import models_of, status_of
+from privet.server.operation.witness import Witness
 from privet.simulations.commands import options as o
 from privet.simulations.commands.budget import show_population
 from privet.simulations.commands.console import console, print_json
