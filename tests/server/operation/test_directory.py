@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from tests.server.operation.federation import CATALOGUE, DEVICES, made, settings
 
 from privet.client.membership import Membership, join
 from privet.models.invitation import EnrolmentRequest, Invitation
-from privet.privacy.errors import EgressError, InputError, IntegrityError
+from privet.privacy.errors import BudgetError, EgressError, InputError, IntegrityError
 from privet.privacy.secagg.primitives import SigningKey
+from privet.server.operation.certificates import KeyPair, make_server_certificate
 from privet.server.operation.directory import Directory
-from privet.server.operation.settings import Federation, write_settings
+from privet.server.operation.settings import Federation, Settings, write_settings
 from privet.server.operation.witness import Witness
 from privet.simulations import cli
 
@@ -74,6 +76,97 @@ def test_settings_that_devices_agreed_to_cannot_be_changed_afterwards(tmp_path: 
     more = replace(own, privacy=replace(own.privacy, budget=9.0))
     (directory.path / "privet.toml").write_text(write_settings(more))
     assert Directory(directory.path).invitation == directory.invitation
+
+
+def test_where_devices_connect_to_cannot_be_changed_afterwards(tmp_path: Path) -> None:
+    directory = made(tmp_path / "server")
+    own = directory.settings
+    for network in (
+        replace(own.network, public_port=444),
+        replace(own.network, names=("elsewhere.example.org",)),
+    ):
+        (directory.path / "privet.toml").write_text(write_settings(replace(own, network=network)))
+        with pytest.raises(InputError, match=r"connect to 127\.0\.0\.1"):
+            _ = Directory(directory.path).invitation
+    moved = replace(own.network, port=444, names=("127.0.0.1", "elsewhere.example.org"))
+    (directory.path / "privet.toml").write_text(write_settings(replace(own, network=moved)))
+    assert Directory(directory.path).invitation == directory.invitation
+
+
+# --- the server's certificate ---
+
+
+def test_a_certificate_is_for_the_names_that_the_settings_have_when_the_plan_is_fixed(
+    tmp_path: Path,
+) -> None:
+    directory = Directory.make(tmp_path / "server", Settings())
+    own = settings()
+    named = replace(own, network=replace(own.network, names=("federation.example.org",)))
+    (directory.path / "privet.toml").write_text(write_settings(named))
+    directory = Directory(directory.path)
+    assert directory.invite(CATALOGUE).host == "federation.example.org"
+    directory.check_certificate()  # for devices, and for the server's own calls on loopback
+    assert set(directory.certified_names) == {"federation.example.org", "127.0.0.1"}
+
+
+def test_a_certificate_that_nobody_would_accept_is_noticed_and_can_be_made_anew(
+    tmp_path: Path,
+) -> None:
+    directory, other = made(tmp_path / "server"), made(tmp_path / "other")
+    tls = directory.path / "tls"
+    good = {path.name: path.read_bytes() for path in tls.iterdir()}
+    authority = KeyPair(certificate=good["authority.pem"], key=good["authority.key"])
+    long_ago = make_server_certificate(
+        authority, ["127.0.0.1"], now=datetime.now(UTC) - timedelta(days=400)
+    )
+    elsewhere = make_server_certificate(authority, ["federation.example.org"])
+    others = {path.name: path.read_bytes() for path in (other.path / "tls").iterdir()}
+    for files, says in (
+        ({"server.pem": long_ago.certificate, "server.key": long_ago.key}, "valid from"),
+        ({"server.pem": elsewhere.certificate, "server.key": elsewhere.key}, "not for 127"),
+        ({"server.key": others["server.key"]}, "do not belong together"),
+        ({n: others[n] for n in ("server.pem", "server.key")}, "authority that devices pinned"),
+        ({"server.pem": b"junk"}, "cannot be read"),
+    ):
+        for name, data in {**good, **files}.items():
+            (tls / name).write_bytes(data)
+        with pytest.raises(InputError, match=says):
+            directory.check_certificate()
+        directory.certify()
+        directory.check_certificate()
+    assert (tls / "authority.pem").read_bytes() == good["authority.pem"]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tls.iterdir())
+    (tls / "server.key").unlink()
+    with pytest.raises(InputError, match="privet server certificate"):
+        directory.check_certificate()
+    (tls / "authority.key").unlink()
+    with pytest.raises(InputError, match="Bring it back"):
+        directory.certify()
+
+
+def test_a_plan_that_was_refused_can_be_put_right(tmp_path: Path) -> None:
+    own = settings()
+    poor = replace(own, privacy=replace(own.privacy, budget=1.0, delta=1e-5))
+    directory = Directory.make(tmp_path / "server", poor)
+    with pytest.raises(BudgetError, match=r"`budget` in privet\.toml"):
+        directory.invite(CATALOGUE)
+    assert not directory.fixed
+    (directory.path / "privet.toml").write_text(write_settings(own))
+    directory = Directory(directory.path)
+    directory.invite(CATALOGUE)
+    population = directory.population()
+    assert (population.view.budget, population.view.opening.delta) == (8.0, 1e-4)
+    population.close()
+
+
+def test_a_population_that_was_spent_from_is_never_begun_anew(tmp_path: Path) -> None:
+    directory = made(tmp_path / "server")
+    population = directory.population()
+    population.start(directory.invitation.plan, tuning=False)
+    population.close()
+    (directory.path / "invitation.json").unlink()
+    with pytest.raises(IntegrityError, match="bring it back"):
+        Directory(directory.path).invite(CATALOGUE)
 
 
 def test_without_its_population_nothing_goes_on(tmp_path: Path) -> None:
@@ -250,7 +343,9 @@ def test_commands_refuse_bad_input(
         ("server", "invite", tmp_path / "nowhere", "--catalogue", junk),
         ("server", "enrol", server, junk),
         ("server", "enrol", server, tmp_path / "none"),
+        ("server", "certificate", tmp_path / "nowhere"),
         ("server", "up", tmp_path / "nowhere"),
+        ("server", "up", server, "--deliver", "--again"),
         ("server", "up", server, "--witness", "7"),
         ("server", "up", server, "--witness", f"{'9' * 99}:{'0' * 64}"),
         ("server", "status", tmp_path / "nowhere"),

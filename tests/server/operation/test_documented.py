@@ -38,6 +38,7 @@ def test_json_fields_are_those_that_are_documented(
     invitation = printed("privet server invite", server, "--catalogue", items)["invitation"]
     joined = printed("privet client join", invitation, tmp_path / "device", "--yes")
     printed("privet server enrol", server, joined["request"])
+    printed("privet server certificate", server)
     publish(server)
     printed("privet server models", server)
     assert printed("privet server rollout", server, "1", "100")["candidate"] == 1
