@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,11 +48,18 @@ def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SuperLink]:
 
 @pytest.fixture(scope="module")
 def proxy(link: SuperLink, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The example's nginx before the SuperLink, with its ports and paths and nothing else changed."""
-    folder, port = tmp_path_factory.mktemp("nginx"), free_port()
+    """The example's nginx before the SuperLink."""
+    with nginx(link, link.address, tmp_path_factory.mktemp("nginx")) as port:
+        yield port
+
+
+@contextmanager
+def nginx(link: SuperLink, address: str, folder: Path) -> Iterator[int]:
+    """The example's nginx, with its ports and paths and nothing else changed."""
+    port = free_port()
     text = EXAMPLE.read_text()
     for old, new in {
-        "127.0.0.1:9092": link.address,
+        "127.0.0.1:9092": address,
         "443 ssl": f"{HOST}:{port} ssl",
         "/srv/federation/tls/server.pem": str(link.certificates.server),
         "/srv/federation/tls/server.key": str(link.certificates.key),
@@ -169,6 +177,19 @@ def test_an_embedded_device_lives_behind_it(link: SuperLink, proxy: int) -> None
         done.set()
         thread.join(timeout=60)
         side.close()
+
+
+def test_it_writes_nothing_about_who_connects(link: SuperLink, tmp_path: Path) -> None:
+    with nginx(link, f"{HOST}:{free_port()}", tmp_path) as port:
+        for path in ("/v1/fleet/pull-messages", "/v1/control/start-run", "/canary"):
+            assert _status(link, port, path) in (404, 502)
+        with pytest.raises(ssl.SSLError), socket.create_connection((HOST, port)) as plain:
+            old = ssl.create_default_context(cafile=str(link.certificates.authority))
+            old.maximum_version = ssl.TLSVersion.TLSv1_2
+            old.wrap_socket(plain, server_hostname="localhost")
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    written = written.replace((tmp_path / "nginx.conf").read_bytes(), b"")
+    assert b"client" not in written and HOST.encode() not in written and b"canary" not in written
 
 
 def test_the_examples_paths_are_those_that_the_device_uses() -> None:
