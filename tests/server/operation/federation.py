@@ -29,10 +29,14 @@ CATALOGUE = Catalogue(item_ids=tuple(f"item-{k}" for k in range(ITEMS)))
 
 
 def settings(
-    *, budget: float = 8.0, epsilon: float = 4.0, trust: str = "secure-aggregation"
+    *,
+    budget: float = 8.0,
+    epsilon: float = 4.0,
+    trust: str = "secure-aggregation",
+    devices: int = DEVICES,
 ) -> Settings:
     return Settings(
-        federation=Federation(name="A test", model="popularity", devices=DEVICES),
+        federation=Federation(name="A test", model="popularity", devices=devices),
         privacy=Privacy(
             epsilon=epsilon,
             delta=1e-4,
