@@ -71,6 +71,9 @@ class Invitation:
         for what, (value, low, high) in ranges.items():
             if not low <= value <= high:
                 raise InputError(f"Expected an invitation's {what} from {low} to {high}.")
+        agreed = self.plan.protocol
+        if agreed is not None and agreed.max_participations != self.answers:
+            raise InputError("An invitation asks for other answers than its plan is made for.")
         _check_pem(self.authority, "CERTIFICATE")
         _check_key(self.federation.server_key)
         if self.federation.certifier_key is not None:

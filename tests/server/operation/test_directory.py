@@ -226,12 +226,16 @@ def test_a_device_obeys_what_its_user_agreed_to_and_not_a_changed_invitation(
     others = SigningKey.generate().public
     for changed in (
         replace(own, federation=replace(own.federation, server_key=others)),
-        replace(own, answers=own.answers + 1),
         replace(own, host="elsewhere.example.org"),
     ):
         (tmp_path / "device" / "invitation.json").write_bytes(changed.to_bytes())
         with pytest.raises(EgressError, match="did not agree"):
             Membership.open(tmp_path / "device")
+
+
+def test_an_invitation_asks_for_as_many_answers_as_its_plan_is_made_for(place: Directory) -> None:
+    with pytest.raises(InputError, match="answers"):
+        replace(place.invitation, answers=place.invitation.answers + 1)
 
 
 def test_devices_are_enrolled_once_and_all_or_none(tmp_path: Path) -> None:
@@ -253,6 +257,16 @@ def test_devices_are_enrolled_once_and_all_or_none(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="another device"):
             directory.enrol([three, stolen])
     assert directory.enrol([]) == (0, 2)
+
+
+def test_devices_can_be_left_out_by_enrolling_the_others_again(tmp_path: Path) -> None:
+    directory = made(tmp_path / "server")
+    one, two = (join(directory.invitation, tmp_path / name) for name in "ab")
+    directory.enrol([one, two])
+    (directory.path / "devices.db").unlink()
+    with pytest.raises(InputError, match="enrol again"):
+        directory.devices()
+    assert directory.enrol([two]) == (1, 1)
 
 
 Change = Callable[[EnrolmentRequest], EnrolmentRequest]

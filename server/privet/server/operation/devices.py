@@ -56,8 +56,8 @@ class Devices:
     def __init__(self, path: Path, *, create: bool = False) -> None:
         """Open or create the file."""
         if create == path.exists():
-            there = "already there" if create else "missing"
-            raise InputError(f"The list of devices {path} is {there}.")
+            there = "already there." if create else "missing: bring it back, or enrol again."
+            raise InputError(f"The list of devices {path} is {there}")
         self._path = path
         self._db = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE)
         try:

@@ -46,6 +46,7 @@ from privet.server.superlink import SuperLinkFiles
 
 MORE_BUDGET = "More is allowed with `budget` in privet.toml."
 SETTINGS, SIGNING_KEY, INVITATION = "privet.toml", "signing.key", "invitation.json"
+DEVICES = "devices.db"
 _KEY_BYTES = 32
 
 
@@ -259,12 +260,14 @@ class Directory:
     def enrol(self, requests: Sequence[EnrolmentRequest]) -> tuple[int, int]:
         """Enrol devices, all or none; how many are new, and how many there are now.
 
+        A list of devices that is gone is begun anew.
+
         Raises:
             InputError: A request is for another federation or plan, or has another device's keys.
             IntegrityError: A request is not signed by its identity.
         """
-        own = self.invitation
-        devices = self.devices()
+        own, path = self.invitation, self.path / DEVICES
+        devices = Devices(path, create=not path.exists())
         try:
             new = devices.enrol(requests, federation=own.federation, plan_hash=own.plan.hash)
             return new, len(devices.all)
@@ -287,7 +290,7 @@ class Directory:
 
     def devices(self) -> Devices:
         """The list of devices, open."""
-        return Devices(self.path / "devices.db")
+        return Devices(self.path / DEVICES)
 
     @property
     def superlink(self) -> SuperLinkFiles:
@@ -360,7 +363,7 @@ def _fill(folder: Path, settings: Settings) -> None:
     for name, data in files.items():
         write_new(folder / name, data)
     Registry(folder / "registry.db", create=True).close()
-    Devices(folder / "devices.db", create=True).close()
+    Devices(folder / DEVICES, create=True).close()
 
 
 def _names(settings: Settings) -> tuple[str, ...]:
