@@ -19,6 +19,10 @@ TRANSPORTS: dict[str, str] = {
     "client/privet/client/flower_app.py": "the ClientApp, which a SuperNode runs",
     "server/privet/server/flower.py": "the server's side of a federation over Flower",
     "server/privet/server/superlink.py": "starts the SuperLink and speaks to it, on the same machine",
+    "simulations/privet/simulations/flower_devices.py": "hands devices to the actors of Ray",
+    "simulations/privet/simulations/flower_engine.py": "starts Ray, or connects to a cluster of it",
+    "simulations/privet/simulations/flower_app.py": "for the types of Flower's Grid",
+    "simulations/privet/simulations/flower_fleet.py": "for the types of Flower's Grid",
     "simulations/privet/simulations/memory_grid.py": "a Grid in memory, for Flower's messages",
 }
 

@@ -14,9 +14,8 @@ Whatever an app raises, Flower sends to the server, text and all. So this one ne
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from privet.client.session import DeviceSession
 from privet.privacy.minimization.envelope import (
     ACTION,
     NO_ANSWER,
@@ -35,7 +34,21 @@ if TYPE_CHECKING:
 _STATE, _ROUND = "privet", "round"
 _LOG = logging.getLogger("privet.client")
 
-OpenSession = Callable[[Mapping[str, object]], DeviceSession]
+
+class Session(Protocol):
+    """A device's answers, and what is to be kept between them: a `DeviceSession` or its like."""
+
+    def resume(self, data: bytes) -> None:
+        """Go on where `suspend` left off; from the beginning if there is nothing."""
+
+    def answer(self, request: Envelope) -> AdmittedMessage | None:
+        """What the gate admitted, or None for silence."""
+
+    def suspend(self) -> bytes:
+        """What another process needs to go on."""
+
+
+OpenSession = Callable[[Mapping[str, object]], Session]
 """Opens the device that a node's configuration (``--node-config``) names."""
 
 

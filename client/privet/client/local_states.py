@@ -10,7 +10,10 @@ from typing import Protocol
 
 from privet.models.model import LocalState
 from privet.models.requests import pack, unpack
+from privet.privacy.canonical import Json
 from privet.privacy.errors import InputError, IntegrityError
+
+_PLACES = ("before", "after")
 
 
 class LocalStates(Protocol):
@@ -28,11 +31,22 @@ class LocalStates(Protocol):
 
 
 class MemoryLocalStates:
-    """Local states that are forgotten when the process ends: for tests and simulations."""
+    """Local states that are forgotten when the process ends: for tests and simulations.
 
-    def __init__(self) -> None:
-        """Nothing yet."""
+    Args:
+        data: What `to_bytes` of another one gave, to go on from; nothing yet if empty.
+
+    Raises:
+        InputError: Other bytes.
+    """
+
+    def __init__(self, data: bytes = b"") -> None:
+        """Read what was kept."""
         self._kept: dict[str, tuple[str, LocalState, LocalState]] = {}
+        fields, arrays = unpack(data) if data else ({}, {})
+        for plan_hash, step in fields.items():
+            before, after = (_under(f"{plan_hash}/{name}/", arrays) for name in _PLACES)
+            self._kept[plan_hash] = (str(step), before, after)
 
     def before(self, plan_hash: str, step: str) -> LocalState:
         """The state that a step starts from; see `LocalStates`."""
@@ -42,6 +56,17 @@ class MemoryLocalStates:
     def keep(self, plan_hash: str, step: str, after: LocalState) -> None:
         """Keep what a step made of it; see `LocalStates`."""
         self._kept[plan_hash] = (step, self.before(plan_hash, step), after)
+
+    def to_bytes(self) -> bytes:
+        """All of it, for a process that is to go on from it."""
+        steps: dict[str, Json] = {plan_hash: kept[0] for plan_hash, kept in self._kept.items()}
+        arrays = {
+            f"{plan_hash}/{place}/{name}": array
+            for plan_hash, (_, *states) in self._kept.items()
+            for place, state in zip(_PLACES, states, strict=True)
+            for name, array in state.items()
+        }
+        return pack(steps, arrays)
 
 
 class LocalStateFolder:
@@ -62,8 +87,7 @@ class LocalStateFolder:
     def before(self, plan_hash: str, step: str) -> LocalState:
         """The state that a step starts from; see `LocalStates`."""
         last, arrays = self._read(plan_hash)
-        prefix = "before/" if last == step else "after/"
-        return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+        return _under("before/" if last == step else "after/", arrays)
 
     def keep(self, plan_hash: str, step: str, after: LocalState) -> None:
         """Keep what a step made of it; see `LocalStates`."""
@@ -93,3 +117,8 @@ class LocalStateFolder:
         if not plan_hash.isalnum():
             raise InputError("Expected a plan's hash.")
         return self._folder / f"{plan_hash}.state"
+
+
+def _under(prefix: str, arrays: LocalState) -> LocalState:
+    """The arrays whose names begin so, by the rest of their names."""
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}

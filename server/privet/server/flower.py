@@ -185,12 +185,13 @@ class FlowerFleet(RemoteFleet):
         )
 
 
-def server_app(coordinate: Callable[["Grid"], object]) -> "ServerApp":
+def server_app(coordinate: Callable[["Grid", Mapping[str, object]], object]) -> "ServerApp":
     """A ServerApp that runs a federation over the Grid that Flower gives it.
 
     Args:
         coordinate: Opens the run's store, makes a `FlowerFleet` of the Grid and runs the
-            coordinator; it can be run again after a crash and goes on where it was.
+            coordinator; it can be run again after a crash and goes on where it was. Gets the Grid
+            and the run's configuration (``--run-config``).
     """
     quiet_flower()
     from flwr.serverapp import ServerApp
@@ -199,6 +200,6 @@ def server_app(coordinate: Callable[["Grid"], object]) -> "ServerApp":
 
     @app.main()
     def main(grid: "Grid", context: "Context") -> None:
-        coordinate(grid)
+        coordinate(grid, context.run_config)
 
     return app

@@ -150,11 +150,12 @@ def federate(
     observer: Observer | None = None,
     on_devices: Callable[[int], None] | None = None,
     dropping: Dropping | None = None,
+    fleet: Fleet | None = None,
 ) -> Federated:
     """Run a plan over simulated devices, or what is left of it.
 
     Args:
-        model: Both halves run, in this process.
+        model: Both halves run, in this process unless there is a fleet.
         task: The devices' data.
         plan: Made by :func:`plan_for`.
         directory: Of the run.
@@ -166,6 +167,8 @@ def federate(
         observer: Called at each phase of a round.
         on_devices: Called with the number of devices done in a round.
         dropping: Who drops out of the protocol, where it is run; nobody if not given.
+        fleet: Of devices outside of this process, which have the task's data and, where noise is
+            seeded, the same seed; it never repeats a release. If not given, they are in it.
 
     Raises:
         InputError: The directory cannot be used, or the budget is not above 0.
@@ -181,9 +184,8 @@ def federate(
     store = _open(directory, resume=resume)
     try:
         spending = None if population is None else _spending(population, plan, store, tuning)
-        randomness, repeatable = _randomness(plan, store, seed)
-        fleet: Fleet
-        if plan.protocol is None:
+        randomness, repeatable = _randomness(plan, store, seed, elsewhere=fleet is not None)
+        if fleet is None and plan.protocol is None:
             fleet = InProcessFleet(
                 model,
                 task.train,
@@ -191,7 +193,7 @@ def federate(
                 gate=Gate(egress_policy(plan)),
                 on_devices=on_devices,
             )
-        else:
+        elif fleet is None:
             fleet = ProtocolFleet(
                 model,
                 plan,
@@ -276,15 +278,21 @@ def _open(directory: Path, *, resume: bool) -> RunStore:
         raise InputError(f"Cannot open {directory / DATABASE} for writing.") from error
 
 
-def _randomness(plan: Plan, store: RunStore, seed: int | None) -> tuple[Randomness, bool]:
+def _randomness(
+    plan: Plan, store: RunStore, seed: int | None, *, elsewhere: bool
+) -> tuple[Randomness, bool]:
     """The run's randomness, and whether an interrupted release would repeat exactly.
+
+    Devices elsewhere round with randomness of their own, so none of theirs would.
 
     Under central trust rounding and noise both follow from a key that is kept from before the
     first ledger entry to the end, so a repeat is the same release. A run whose key is lost must
     not get another one: its repeats are new releases, and are charged again.
     """
     if plan.seeded_noise:
-        return Randomness.insecure_seeded(0 if seed is None else seed), True
+        return Randomness.insecure_seeded(0 if seed is None else seed), not elsewhere
+    if elsewhere:
+        return Randomness.secret(), False
     noised_here = plan.facts.trust is Trust.CENTRAL and math.isfinite(plan.facts.epsilon)
     if noised_here and (not store.entries or (store.directory / _NOISE_KEY).exists()):
         return Randomness.from_key(store.keep_noise_key()), True

@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +19,7 @@ from privet.privacy.report.assemble import adversary_rows
 from privet.privacy.report.claims import Verdict
 from privet.privacy.report.spent import privacy_rows, profiles
 from privet.server.coordinator import Observer
+from privet.server.fleet import Fleet
 from privet.server.population import Population
 from privet.simulations.comparison import Row, federated_row, in_order, reference_rows
 from privet.simulations.federation import (
@@ -34,6 +35,12 @@ from privet.simulations.protocol_fleet import random_drops
 from privet.simulations.reporting import build_report, write_report
 
 RESULT = "result.json"
+
+OpenFleet = Callable[[Model, Task, Plan, int | None], AbstractContextManager[Fleet]]
+"""Opens a fleet of a task's devices outside of this process, for a plan.
+
+The number is the seed of their noise, or None for secret noise.
+"""
 
 
 class Interrupted(PrivetError):
@@ -236,6 +243,7 @@ def simulate(
     *,
     resume: bool = False,
     watcher: Watcher | None = None,
+    open_fleet: OpenFleet | None = None,
 ) -> Result:
     """Run a federation, measure it beside its references, and write the report.
 
@@ -246,28 +254,36 @@ def simulate(
         run_dir: For the ledger, the checkpoint, the result and the report.
         resume: Go on with the run that is there, which must have the same data and options.
         watcher: For progress.
+        open_fleet: Opens the devices, if they are not to be in this process.
 
     Raises:
         PrivetError: Any; what was charged stays charged.
     """
+    if open_fleet is not None and options.drop:
+        raise InputError("Only devices in this process drop out on demand: leave --drop away.")
     watch = watcher or Watcher()
     started = time.monotonic()
     plan = plan_for(model, task, options.target, seeded_noise=options.insecure_seeded_noise)
     watch.planned(plan)
-    with counted(model, task, options, plan, resume=resume) as population:
+    seed = options.seed if options.insecure_seeded_noise else None
+    with (
+        counted(model, task, options, plan, resume=resume) as population,
+        nullcontext() if open_fleet is None else open_fleet(model, task, plan, seed) as fleet,
+    ):
         federated = federate(
             model,
             task,
             plan,
             run_dir,
             resume=resume,
-            seed=options.seed if options.insecure_seeded_noise else None,
+            seed=seed,
             budget=options.budget,
             population=population,
             tuning=options.tuning,
             observer=watch.observer,
             on_devices=watch.on_devices,
             dropping=random_drops(options.drop, options.seed),
+            fleet=fleet,
         )
     row = federated_row(model, task, federated)
     watch.on_row(row)

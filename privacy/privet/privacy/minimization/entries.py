@@ -41,12 +41,24 @@ class EntryStore(Protocol):
 
 
 class MemoryEntries:
-    """A chain in memory, forgotten when the process ends."""
+    """A chain in memory, forgotten when the process ends.
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+    Args:
+        entries: To go on from.
+        answer: The message that is kept, with the number of the entry that it is of.
+    """
+
+    def __init__(
+        self, entries: Iterable[Entry] = (), answer: tuple[int, bytes] | None = None
+    ) -> None:
         """Hold these entries."""
         self._entries = list(entries)
-        self._answer: tuple[int, bytes] | None = None
+        self._answer = answer
+
+    @property
+    def kept(self) -> tuple[int, bytes] | None:
+        """The message that is kept, with the number of its entry."""
+        return self._answer
 
     def read(self) -> Iterator[Entry]:
         """All entries."""

@@ -21,6 +21,7 @@ from privet.simulations.data.csv import Columns
 from privet.simulations.data.dataset import Dataset
 from privet.simulations.data.load import load
 from privet.simulations.preparation import SplitKind
+from privet.simulations.simulation import OpenFleet
 
 
 class SecureAggregationKind(StrEnum):
@@ -28,6 +29,13 @@ class SecureAggregationKind(StrEnum):
 
     SIMULATED = "simulated"
     PROTOCOL = "protocol"
+
+
+class FleetKind(StrEnum):
+    """Where the devices of a simulation are."""
+
+    IN_PROCESS = "in-process"
+    FLOWER = "flower"
 
 
 DataPath = Annotated[
@@ -93,6 +101,21 @@ Certified = Annotated[
 CohortOption = Annotated[
     str, typer.Option("--cohort", help="Who takes part: all, fixed:N or poisson:RATE.")
 ]
+FleetOption = Annotated[
+    FleetKind, typer.Option("--fleet", help="Devices in this process, or in Flower's simulation.")
+]
+DeviceCpus = Annotated[
+    float | None,
+    typer.Option("--device-cpus", help="Cores of a device in Flower's simulation; default: 1."),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        envvar="RAY_ADDRESS",
+        help="A Ray cluster for Flower's simulation; default: one on this machine.",
+    ),
+]
 UserColumn = Annotated[str, typer.Option("--user-col", help="CSV column of users.")]
 ItemColumn = Annotated[str, typer.Option("--item-col", help="CSV column of items.")]
 WeightColumn = Annotated[str, typer.Option("--weight-col", help="CSV column of strengths.")]
@@ -124,6 +147,25 @@ def protocol_terms(
         drop_permille=max(assumed.drop_permille, math.ceil(1000 * drop)),
         certifier_key=SIMULATED_CERTIFIER_KEY if certified else None,
     )
+
+
+def outside(
+    kind: FleetKind, *, device_cpus: float | None, ray_address: str | None
+) -> OpenFleet | None:
+    """Opens the devices of a simulation; None where they are in this process.
+
+    Raises:
+        InputError: An option of Flower's simulation without it.
+    """
+    if kind is FleetKind.IN_PROCESS:
+        if device_cpus is not None:
+            raise InputError("--device-cpus needs --fleet flower.")
+        return None
+    from privet.simulations.flower_engine import FlowerEngine
+    from privet.simulations.flower_fleet import opened_by
+
+    cpus = 1.0 if device_cpus is None else device_cpus
+    return opened_by(FlowerEngine(device_cpus=cpus, address=ray_address or None))
 
 
 ColumnNames = tuple[str, str, str, str]

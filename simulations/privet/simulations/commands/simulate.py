@@ -49,6 +49,9 @@ def simulate_command(
     drop: o.Drop = 0.0,
     certified: o.Certified = False,
     cohort: o.CohortOption = "all",
+    fleet: o.FleetOption = o.FleetKind.IN_PROCESS,
+    device_cpus: o.DeviceCpus = None,
+    ray_address: o.RayAddress = None,
     insecure_seeded_noise: o.Seeded = False,
     user_col: o.UserColumn = "user_id",
     item_col: o.ItemColumn = "item_id",
@@ -63,6 +66,9 @@ def simulate_command(
     chosen = model_named(model)
     dataset = o.read_data(path, (user_col, item_col, weight_col, time_col), catalogue)
     task = prepare(dataset, seed=seed, split=split, validate=validate)
+    open_fleet = o.outside(fleet, device_cpus=device_cpus, ray_address=ray_address)
+    if open_fleet is not None and trust is Trust.SECURE_AGGREGATION:  # it has no other way
+        secure_aggregation = o.SecureAggregationKind.PROTOCOL
     protocol = o.protocol_terms(secure_aggregation, trust, drop=drop, certified=certified)
     if drop and not min_survivors:  # as many as are sure to be left
         smallest, largest = len(task.train) // groups, -(-len(task.train) // groups)
@@ -96,7 +102,9 @@ def simulate_command(
         resumable(run_dir, how),
         live(silent=quiet(as_json=json), on_plan=None if json else print_plan) as watcher,
     ):
-        result = simulate(chosen, task, options, run_dir, resume=resume, watcher=watcher)
+        result = simulate(
+            chosen, task, options, run_dir, resume=resume, watcher=watcher, open_fleet=open_fleet
+        )
     if json:
         print_json(result.to_dict())
     else:
