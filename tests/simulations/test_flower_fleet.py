@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -135,7 +136,12 @@ def cluster() -> Iterator[str]:
     guard_ray()
     address = f"{HOST}:{free_port()}"
     head = ("--head", "--port", address.partition(":")[2], "--include-dashboard", "false")
-    with ray_node(*head), ray_node("--address", address):
+    # In a folder of its own, for whoever asks for no address joins the last cluster of the usual one.
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp") as folder,  # paths of Unix sockets are short
+        ray_node(*head, "--temp-dir", folder),
+        ray_node("--address", address),
+    ):
         yield address
 
 
@@ -241,7 +247,8 @@ from privet.simulations.flower_engine import FlowerEngine
 with FlowerEngine().grid(HandedDevices(), 1):
     import ray
 
-    print(ray.get_runtime_context().gcs_address, os.environ["RAY_AUTH_TOKEN"], flush=True)
+    address = ray.get_runtime_context().gcs_address
+    print(address, os.environ["RAY_AUTH_TOKEN"], file=sys.__stdout__, flush=True)
     sys.stdin.read()
 """
 ENTER = """
@@ -280,6 +287,11 @@ def test_whoever_has_no_token_does_not_get_into_a_cluster_that_is_started_here()
     assert own.returncode == 0
 
 
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
 @contextmanager
 def simulating_superlink(folder: Path) -> Iterator[dict[str, str]]:
     """A SuperLink that simulates, and the environment in which ``flwr`` finds it."""
@@ -294,6 +306,7 @@ def simulating_superlink(folder: Path) -> Iterator[dict[str, str]]:
         "FLWR_HOME": str(home),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": "ab" * 32,
+        "RAY_ADDRESS": "local",
         "PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}",
     }
     command = [str(bin_ / "flower-superlink"), "--insecure", "--simulation"]
@@ -304,7 +317,7 @@ def simulating_superlink(folder: Path) -> Iterator[dict[str, str]]:
     ):
         try:
             deadline = time.monotonic() + 120
-            while socket.socket().connect_ex((HOST, int(address.partition(":")[2]))):
+            while not _listens(int(address.partition(":")[2])):
                 assert time.monotonic() < deadline, (folder / "superlink.log").read_text()
                 time.sleep(0.2)
             yield environment

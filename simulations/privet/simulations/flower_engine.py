@@ -34,8 +34,8 @@ class FlowerEngine:
     Attributes:
         device_cpus: Cores that a device has while it answers, above 0: as many actors work at the
             same time as fit into the cluster's cores.
-        address: Of a Ray cluster that is there, as ``ray.init`` takes it; None to start one on this
-            machine, which ends with the simulation.
+        address: Of a Ray cluster that is there, as ``ray.init`` takes it; None or ``"local"`` to
+            start one on this machine, which ends with the simulation.
 
     Raises:
         InputError: Not above 0.
@@ -55,6 +55,7 @@ class FlowerEngine:
 
         Flower calls a ServerApp in a thread of its own. Here that one only hands out its Grid and
         waits, so that whoever enters the context stays where errors and interruptions reach him.
+        What is printed in the context goes to standard error: Ray tells there what its workers do.
 
         Args:
             open_session: Pickled for an actor with each message. What a session suspends goes with
@@ -80,7 +81,6 @@ class FlowerEngine:
             done.wait()
 
         apps = server_app(hand_out), client_app(open_session)
-        # Ray says on standard output what happened to its workers; a command has its result there.
         with _silent(logging.getLogger("flwr")), redirect_stdout(sys.stderr):
             thread = threading.Thread(target=self._simulate, args=(*apps, nodes), daemon=True)
             thread.start()
@@ -130,7 +130,8 @@ def guard_ray() -> None:
 
 def _start_ray(address: str | None) -> None:
     """Connect to a cluster, or start one on this machine."""
-    if address is None:
+    own = address in (None, "local")
+    if own:
         guard_ray()
     import ray
 
@@ -139,13 +140,13 @@ def _start_ray(address: str | None) -> None:
     here: dict[str, Any] = {"address": "local"}
     try:
         ray.init(
-            **(there if address else here),
+            **(here if own else there),
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f"at {address}" if address else "on this machine"
+        where = "on this machine" if own else f"at {address}"
         raise InputError(f"Ray does not run {where}: {error}") from error
 
 
