@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,9 +44,10 @@ from privet.privacy.secagg.agreed import ProtocolTerms
 from privet.privacy.secagg.primitives import SigningKey
 from privet.server.flower import FlowerFleet
 from privet.simulations import cli
+from privet.simulations.devices import SimulatedDevices
 from privet.simulations.fleet import InProcessFleet
 from privet.simulations.flower_app import Configuration
-from privet.simulations.flower_devices import HandedDevices, SimulatedDevices
+from privet.simulations.flower_devices import HandedDevices
 from privet.simulations.flower_engine import FlowerEngine, guard_ray
 from privet.simulations.flower_fleet import PATIENT
 from privet.simulations.protocol_fleet import ProtocolFleet
@@ -111,7 +113,10 @@ def write_data(folder: Path) -> Path:
 def joined(plan: Plan) -> tuple[SimulatedDevices, SigningKey]:
     """Devices that agreed to a plan, and the key of their server."""
     key = SigningKey.generate()
-    devices = SimulatedDevices.joined(TWO_SUMS, histories(), plan, server_key=key.public, seed=SEED)
+    randomness = partial(Randomness.insecure_seeded, SEED)
+    devices = SimulatedDevices.joined(
+        TWO_SUMS, histories(), plan, server_key=key.public, randomness=randomness
+    )
     return devices, key
 
 
@@ -202,10 +207,10 @@ def test_a_device_that_fails_in_its_actor_or_ends_it_has_dropped_out(
     plan = replace(plan_of(Trust.SECURE_AGGREGATION, TWO_SUMS), protocol=agreed)
     protocol = ProtocolFleet(
         TWO_SUMS,
+        plan,
         histories(),
         randomness=Randomness.insecure_seeded(SEED),
-        gate=Gate(egress_policy(plan)),
-        dropping=lambda number, rows: {"masked": [2], "sharing": [7]},
+        dropping=lambda number, rows: {Stage.MASK: [2], Stage.SHARE: [7]},
     )
     here = Recording(protocol)
     model = state_hash(coordinate(here, plan, TWO_SUMS, tmp_path / "here"))

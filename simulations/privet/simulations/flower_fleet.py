@@ -7,15 +7,18 @@ engine below them, and where a device has its data from, are a simulation's.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from privet.models.model import Model
 from privet.models.plan import Plan
 from privet.privacy.errors import InputError
+from privet.privacy.randomness import Randomness
 from privet.privacy.secagg.primitives import SigningKey
 from privet.server.courier import Deadlines
 from privet.server.flower import FlowerFleet
-from privet.simulations.flower_devices import HandedDevices, SimulatedDevices
+from privet.simulations.devices import SimulatedDevices
+from privet.simulations.flower_devices import HandedDevices
 from privet.simulations.flower_engine import FlowerEngine
 from privet.simulations.preparation import Task
 from privet.simulations.simulation import OpenFleet
@@ -58,7 +61,14 @@ def fleet_over(
             )
         time.sleep(_POLL_SECONDS)
     key = SigningKey.generate()
-    devices = SimulatedDevices.joined(model, task.train, plan, server_key=key.public, seed=seed)
+    seeded = partial(Randomness.insecure_seeded, 0 if seed is None else seed)
+    devices = SimulatedDevices.joined(
+        model,
+        task.train,
+        plan,
+        server_key=key.public,
+        randomness=seeded if plan.seeded_noise else Randomness.secret,
+    )
     handed.hold(devices)
     return FlowerFleet(grid, federation=devices.federation, key=key, deadlines=PATIENT)
 

@@ -11,25 +11,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from privet.client.session import Device, DeviceSession
+from privet.client.session import DeviceSession
 from privet.models.cohort import Cohort
-from privet.models.federation import SECURE_STAGES, Federation, Stage
-from privet.models.federation_policy import federation_policy
+from privet.models.federation import SECURE_STAGES, Stage
 from privet.models.groups import members
 from privet.models.model import Model
 from privet.models.plan import Plan
 from privet.privacy.errors import InputError, PrivacyError
-from privet.privacy.minimization.agreement import Agreement
-from privet.privacy.minimization.egress_log import EgressLedger
 from privet.privacy.minimization.published import RoundMessages
 from privet.privacy.randomness import Randomness
-from privet.privacy.secagg.agreed import SIMULATED_CERTIFIER_SECRET
 from privet.privacy.secagg.parameters import LARGEST_COHORT, SMALLEST_COHORT
 from privet.privacy.secagg.primitives import SigningKey
 from privet.privacy.secagg.terms import LARGEST_DIMENSION
 from privet.server.courier import Deadlines
 from privet.server.fleet import Aggregate, ChargeSum, Round
 from privet.server.remote_fleet import RemoteFleet
+from privet.simulations.devices import SimulatedDevices
 from privet.simulations.memory_courier import MemoryCourier
 
 LARGEST_VECTORS_BYTES = 4 << 30
@@ -116,15 +113,23 @@ class ProtocolFleet:
         on_devices: Callable[[int], None] = lambda done: None,
     ) -> None:
         """Make the identities, which last for the run."""
+        if plan.protocol is None:
+            raise PrivacyError("The plan does not say how secure aggregation is run.")
         key = SigningKey.generate()
-        federation = _federation(plan, key)
-        devices = _devices(model, plan, cohort, federation, randomness)
+        joined = SimulatedDevices.joined(
+            model,
+            cohort,
+            plan,
+            server_key=key.public,
+            randomness=(lambda: randomness) if randomness.seeded else Randomness.secret,
+        )
+        devices = [joined.device(row) for row in range(len(cohort))]
         self._cohort, self._seeded, self._dropping = cohort, randomness.seeded, dropping
         self.ledgers = [device.ledger for device in devices]
         self._courier = MemoryCourier([DeviceSession(d) for d in devices], on_devices)
         self._fleet = RemoteFleet(
             self._courier,
-            federation=federation,
+            federation=joined.federation,
             key=key,
             allowed={d.identity.public: int(d.history.devices[0]) for d in devices},
             deadlines=_AT_ONCE,
@@ -165,43 +170,3 @@ class ProtocolFleet:
             for stage, gone in self._dropping(number, of_group).items():
                 found[stage].update(set(gone).intersection(of_group))
         return found
-
-
-def _federation(plan: Plan, key: SigningKey) -> Federation:
-    agreed = plan.protocol
-    if agreed is None:
-        raise PrivacyError("The plan does not say how secure aggregation is run.")
-    certifier = agreed.certifier_key
-    return Federation(
-        run=f"simulation-{plan.hash[:16]}",
-        server_key=key.public,
-        certifier_key=None if certifier is None else bytes.fromhex(certifier),
-        corrupt_permille=agreed.corrupt_permille,
-        drop_permille=agreed.drop_permille,
-    )
-
-
-def _devices(
-    model: Model, plan: Plan, cohort: Cohort, federation: Federation, randomness: Randomness
-) -> list[Device]:
-    """A device for each row, whose user agreed to the plan."""
-    agreed = plan.protocol
-    simulated = agreed is not None and agreed.simulated_certifier
-    certifier = SigningKey.from_secret(SIMULATED_CERTIFIER_SECRET) if simulated else None
-    agreement = Agreement.to(federation_policy(plan, federation))
-    found = []
-    for row in range(len(cohort)):
-        identity = SigningKey.generate()
-        found.append(
-            Device(
-                model=model,
-                history=cohort.slice(row, row + 1),
-                identity=identity,
-                federation=federation,
-                agreement=agreement,
-                ledger=EgressLedger(),
-                certificate=b"" if certifier is None else certifier.certify(identity.public),
-                randomness=(lambda: randomness) if randomness.seeded else Randomness.secret,
-            )
-        )
-    return found
