@@ -11,6 +11,7 @@ interface, `ItemVectors`.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from typing import Protocol
 
@@ -198,9 +199,10 @@ class TfIdf:
     ) -> NDArray[np.float64]:
         """Every item's weighted sum of its cosines with some; time grows with the index."""
         sizes, entries = self._entries(items)
-        taste = np.zeros(self.hashing.columns)
-        np.add.at(taste, self.columns[entries], np.repeat(weights, sizes) * self.values[entries])
-        products = taste.take(self.columns, mode="clip")  # all are in range; clip does not check
+        kinds = self._kinds
+        taste = np.zeros(int(kinds.max(initial=-1)) + 1)
+        np.add.at(taste, kinds[entries], np.repeat(weights, sizes) * self.values[entries])
+        products = taste.take(kinds, mode="clip")  # all are in range; clip does not check
         products *= self.values
         out = np.zeros(len(self))
         held = np.flatnonzero(np.diff(self.indptr))
@@ -220,6 +222,11 @@ class TfIdf:
         rows = np.repeat(np.arange(len(items)), sizes)[same]
         products = self.values[own][at[same]].astype(np.float64) * self.values[entries[same]]
         return np.bincount(rows, weights=products, minlength=len(items)).astype(np.float64)
+
+    @cached_property
+    def _kinds(self) -> NDArray[np.intp]:
+        """Columns numbered without gaps, so that what is looked up by them fits into a cache."""
+        return (np.cumsum(np.diff(self.starts) > 0) - 1)[self.columns]
 
     def _entries(self, items: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """How many entries each of some rows has, and where they are."""

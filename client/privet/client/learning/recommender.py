@@ -110,8 +110,7 @@ class Recommender:
         self._tally = Tally(self._catalogue, self._weighting)
         self._topics = Topics(self._categories)
         self._codes: dict[str, int] = {"": 0}
-        self._devices, self._sessions = array("q"), array("q")
-        self._told: set[int] = set()
+        self._devices, self._sessions, self._told = array("q"), array("q"), array("b")
         self._cached = None
         self.set_topics(topics or {})
         self.observe(*events)
@@ -120,12 +119,10 @@ class Recommender:
         """Learn from events that came since; cheap."""
         for event in events:
             self._topics.add(event)
-            item = self._tally.add(event)
-            if item is not None:
+            if self._tally.add(event) is not None:
                 self._devices.append(self._code(said(event.context, "device")))
                 self._sessions.append(self._code(said(event.context, "session")))
-                if event.kind in TOLD_KINDS:
-                    self._told.add(item)
+                self._told.append(event.kind in TOLD_KINDS)
 
     def set_topics(self, topics: Mapping[str, float]) -> None:
         """Take the profile's wishes by category, each in [-1, 1], in place of those before."""
@@ -195,11 +192,15 @@ class Recommender:
         )
         if self._cached is not None and self._cached[0] == key:
             return self._cached[1]
-        pulling = self._pulled(self._tally.at(self._tick(situation.now), session))
+        told = np.array(self._told, np.bool_) & (True if session is None else session)
+        pulling = self._pulled(
+            self._tally.at(self._tick(situation.now), session),
+            frozenset(self._tally.items[told].tolist()),
+        )
         self._cached = (key, pulling)
         return pulling
 
-    def _pulled(self, found: Tallied) -> Pulling:
+    def _pulled(self, found: Tallied, told: frozenset[int]) -> Pulling:
         liked = found.weights > 0
         items, weights = found.items[liked], np.minimum(found.weights[liked], 1.0)
         strengths = np.minimum(found.weights, 1.0) - np.minimum(found.against, 1.0)
@@ -210,7 +211,6 @@ class Recommender:
         model = None if self._published is None else self._published.pulled(items, weights)
         if model is not None:
             values += model.values
-        told = frozenset(self._told)
         return Pulling(
             items=items, weights=weights, model=model, taste=taste, told=told, values=values
         )

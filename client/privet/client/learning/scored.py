@@ -84,20 +84,20 @@ class Scored:
         held = self._pulling
         if held is None:
             return []
-        values: dict[int, float] = {}
+        items = np.union1d(held.items, held.taste.items)
+        values, disliked = np.zeros(len(items)), np.zeros(len(items), bool)
         if held.model is not None:
-            values = dict(zip(held.items.tolist(), held.model.on(item).tolist(), strict=True))
+            values[np.searchsorted(items, held.items)] += held.model.on(item)
+        at = np.searchsorted(items, held.taste.items)
         cosines = self._vectors.cosines_between(item, held.taste.items)
-        shared = (self._content * held.taste.shares * cosines).tolist()
-        for other, value in zip(held.taste.items.tolist(), shared, strict=True):
-            values[other] = values.get(other, 0.0) + value
-        disliked = set(held.taste.items[held.taste.against].tolist())
+        values[at] += self._content * held.taste.shares * cosines
+        disliked[at] = held.taste.against
         return [
             Term(
-                reason=Reason.DISLIKE if other in disliked else Reason.HISTORY,
-                basis=Basis.TOLD if other in held.told else Basis.INFERRED,
-                value=value,
-                item=other,
+                reason=Reason.DISLIKE if disliked[place] else Reason.HISTORY,
+                basis=Basis.TOLD if int(items[place]) in held.told else Basis.INFERRED,
+                value=float(values[place]),
+                item=int(items[place]),
             )
-            for other, value in values.items()
+            for place in np.flatnonzero(values).tolist()
         ]
