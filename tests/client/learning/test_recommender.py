@@ -98,6 +98,17 @@ def test_the_popular_mode_knows_nothing_of_the_user(events: list[Event], name: s
     assert len(one.excluded(Mode.POPULAR, here)) == 0
 
 
+@pytest.mark.parametrize("name", [None, *sorted(MODELS)])
+def test_the_popular_mode_is_the_same_with_a_history_and_without(name: str | None) -> None:
+    one, other = (made(MODELS.get(name or "")) for _ in range(2))
+    one.reset([*liked(1, at=NOW - DAY), *liked(2, at=NOW - 60)], topics={"Comedy": 1.0})
+    first, second = (found.scores(Mode.POPULAR, now()) for found in (one, other))
+    assert np.array_equal(first.values, second.values)
+    assert all(first.terms(item) == second.terms(item) for item in range(len(CATALOGUE)))
+    assert len(one.excluded(Mode.POPULAR, now())) == 0
+    assert one.excluded(Mode.POPULAR, now(), exclude_seen=True).tolist() == [1, 2]
+
+
 def test_the_contextual_mode_knows_the_present_session_alone() -> None:
     session = liked(2, 4, at=NOW - 60, kind="view")
     with_past, without = made(MODELS["spectral"]), made(MODELS["spectral"])
