@@ -18,7 +18,7 @@ one whatever its value.
 
 How the constants were chosen: on MovieLens 100K, a quarter of the users kept out of training, 1 to
 30 of their events known, with popularity alone, Spectral at epsilon 8 and without privacy.
-``docs/ranking.md`` has the figures. Topics and habits were set by what they mean: a
+``docs/learning.md`` has the figures. Topics and habits were set by what they mean: a
 topic that is wished for in full counts as three events; a habit takes twenty events to show.
 """
 
