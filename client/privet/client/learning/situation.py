@@ -56,6 +56,6 @@ class Situation:
 
 
 def said(context: Mapping[str, Json], name: str) -> str:
-    """A text in an event's context; empty if there is none."""
+    """A text, or a number as text, in an event's context; empty if there is none."""
     found = context.get(name, "")
-    return found if isinstance(found, str) else ""
+    return str(found) if isinstance(found, (str, int)) and not isinstance(found, bool) else ""
