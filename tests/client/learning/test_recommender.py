@@ -67,6 +67,20 @@ def test_observing_events_one_by_one_equals_a_reset_with_all(
     assert all(first.terms(item) == second.terms(item) for item in range(len(CATALOGUE)))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(EVENTS, max_size=8, unique_by=lambda event: event.time), SITUATIONS, st.data())
+def test_events_of_different_times_may_come_in_any_order(
+    events: list[Event], situation: Situation, data: st.DataObject
+) -> None:
+    mixed = data.draw(st.permutations(events))
+    first, second = (made(MODELS["spectral"], half_life_seconds=DAY) for _ in range(2))
+    first.reset(events)
+    second.reset(mixed)
+    one, other = (found.scores(Mode.PERSONAL, situation) for found in (first, second))
+    assert np.array_equal(one.values, other.values)
+    assert all(one.terms(item) == other.terms(item) for item in range(len(CATALOGUE)))
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(EVENTS, max_size=12),

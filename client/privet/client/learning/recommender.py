@@ -16,8 +16,8 @@ pull, as much as one event each; with ten, popularity is a tenth. An item that t
 reach, a new one above all, has its words alone. A weight is at most 1, so that one event counts as
 one whatever its value.
 
-How the constants were chosen: on MovieLens 100K, a quarter of the users kept out of training, 1 to
-30 of their events known, with popularity alone, Spectral at epsilon 8 and without privacy.
+How the constants were chosen: on MovieLens 100K, a quarter of the users kept out of training, 3 to
+50 of their events known, with popularity alone, Spectral at epsilon 8 and without privacy.
 ``docs/learning.md`` has the figures. Topics and habits were set by what they mean: a
 topic that is wished for in full counts as three events; a habit takes twenty events to show.
 """
@@ -28,18 +28,14 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from privet.client.learning.habits import Habit, habits
 from privet.client.learning.published import Published, PublishedPart
-from privet.client.learning.scored import Habit, Pulling, Scored
+from privet.client.learning.scored import Pulling, Scored
 from privet.client.learning.situation import Mode, Situation, said
 from privet.client.learning.taste import solve, unit
 from privet.client.learning.told import TOLD_KINDS, Topics
 from privet.client.ranking.categories import Categories
-from privet.client.ranking.context import (
-    context_weights,
-    same_kind_of_day,
-    same_part_of_day,
-    same_session,
-)
+from privet.client.ranking.context import same_session
 from privet.client.vault.event import Event
 from privet.client.vault.history import Tallied, Tally, Weighting
 from privet.models.catalogue import Catalogue
@@ -49,7 +45,6 @@ from privet.privacy.errors import InputError
 CONTENT = 0.1
 TOPIC = 3.0
 HABIT = 0.5
-_RECENT = 1000  # events that habits are read from
 _TICKS = 1024  # steps of decay in a half-life; between two, scores are not computed again
 
 
@@ -134,13 +129,13 @@ class Recommender:
         n, topics = len(self._catalogue), np.zeros(len(self._categories.names))
         popularity = np.zeros(n) if part is None else part.popularity
         values, pulling = popularity, None
-        habits: tuple[Habit, ...] = ()
+        found: tuple[Habit, ...] = ()
         if mode is not Mode.POPULAR:
             pulling = self._pulling(mode, situation)
             values = values + pulling.values
         if mode is Mode.PERSONAL:
-            topics, habits = TOPIC * self._topics.wishes, self._habits(situation)
-            by_category = np.sum([topics, *(habit.weights for habit in habits)], axis=0)
+            topics, found = TOPIC * self._topics.wishes, self._habits(situation)
+            by_category = np.sum([topics, *(habit.weights for habit in found)], axis=0)
             if by_category.any():
                 values = values + self._categories.shares @ by_category
         return Scored(
@@ -151,7 +146,7 @@ class Recommender:
             _pulling=pulling,
             _categories=self._categories,
             _topics=topics,
-            _habits=habits,
+            _habits=found,
         )
 
     def excluded(
@@ -216,27 +211,12 @@ class Recommender:
         )
 
     def _habits(self, situation: Situation) -> tuple[Habit, ...]:
-        """What this time of day, kind of day, device and session add."""
-        liked = np.flatnonzero(self._tally.strengths > 0)
-        times = self._tally.times[liked]
-        recent = np.sort(np.argsort(times, kind="stable")[-_RECENT:])
-        liked, times = liked[recent], times[recent]
-        items = self._tally.items[liked]
-        now, offset = situation.now, situation.utc_offset_s
-        contexts = {
-            "at this time of day": same_part_of_day(times, now, utc_offset_s=offset),
-            "on this kind of day": same_kind_of_day(times, now, utc_offset_s=offset),
-            "in this session": self._session(situation)[liked],
-        }
+        """What this time of day, kind of day, session and device add."""
+        marks = {"in this session": self._session(situation)}
         if situation.device:
             code = self._codes.get(situation.device, -1)
-            contexts["on this device"] = np.array(self._devices, np.int64)[liked] == code
-        found = []
-        for name, selected in contexts.items():
-            if selected.any() and not selected.all():
-                weights = context_weights(self._categories, items, selected, strength=HABIT)
-                found.append(Habit(context=name, weights=weights))
-        return tuple(found)
+            marks["on this device"] = np.array(self._devices, np.int64) == code
+        return habits(self._categories, self._tally, marks, situation, strength=HABIT)
 
     def _session(self, situation: Situation) -> NDArray[np.bool_]:
         """Of each event, whether it is of the present session."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from privet.client.learning.habits import Habit
 from privet.client.learning.published import Pulled
 from privet.client.learning.taste import Taste
 from privet.client.ranking.categories import Categories
@@ -31,14 +32,6 @@ class Pulling:
     taste: Taste
     told: frozenset[int]
     values: NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Habit:
-    """What a context adds: a weight a category, and the context's name in the app's words."""
-
-    context: str
-    weights: NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
