@@ -17,8 +17,8 @@ class Mode(StrEnum):
     Attributes:
         PERSONAL: Everything that the device knows.
         CONTEXTUAL: The present session's events; nothing of what came before, and nothing told.
-        POPULAR: Nothing about the user at all: the mode without profiling (Digital Services Act,
-            Article 38; GDPR, Article 4(4)).
+        POPULAR: Nothing about the user at all; meant as the option that is not based on profiling
+            (Digital Services Act, Article 38; GDPR, Article 4(4)).
     """
 
     PERSONAL = "personal"
