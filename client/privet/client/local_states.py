@@ -8,12 +8,14 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from privet.client.store_file import wipe
 from privet.models.model import LocalState
 from privet.models.requests import pack, unpack
 from privet.privacy.canonical import Json
 from privet.privacy.errors import InputError, IntegrityError
 
 _PLACES = ("before", "after")
+_SUFFIX = ".state"
 
 
 class LocalStates(Protocol):
@@ -28,6 +30,16 @@ class LocalStates(Protocol):
 
     def keep(self, plan_hash: str, step: str, after: LocalState) -> None:
         """Keep what a step made of it, durably if it is a real device."""
+
+    def held(self) -> dict[str, LocalState]:
+        """What each plan's last step made, by the plan's hash.
+
+        Raises:
+            IntegrityError: What was kept is damaged.
+        """
+
+    def forget(self) -> int:
+        """Drop all of it, for good; of how many plans there was some."""
 
 
 class MemoryLocalStates:
@@ -68,6 +80,16 @@ class MemoryLocalStates:
         }
         return pack(steps, arrays)
 
+    def held(self) -> dict[str, LocalState]:
+        """What each plan's last step made; see `LocalStates`."""
+        return {plan_hash: after for plan_hash, (_, _, after) in self._kept.items()}
+
+    def forget(self) -> int:
+        """Drop all of it; see `LocalStates`."""
+        count = len(self._kept)
+        self._kept.clear()
+        return count
+
 
 class LocalStateFolder:
     """Local states as files that only their owner can read, one a plan, replaced as a whole.
@@ -103,6 +125,23 @@ class LocalStateFolder:
             os.fsync(file.fileno())
         partial.replace(path)
 
+    def held(self) -> dict[str, LocalState]:
+        """What each plan's last step made; see `LocalStates`."""
+        found: dict[str, LocalState] = {}
+        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            _, arrays = self._read(path.stem)
+            found[path.stem] = {
+                n.removeprefix("after/"): a for n, a in arrays.items() if n.startswith("after/")
+            }
+        return found
+
+    def forget(self) -> int:
+        """Overwrite and remove every file; see `LocalStates`."""
+        files = [path for path in self._folder.iterdir() if path.is_file()]
+        for path in files:
+            wipe(path)
+        return sum(path.suffix == _SUFFIX for path in files)
+
     def _read(self, plan_hash: str) -> tuple[str, LocalState]:
         path = self._path(plan_hash)
         if not path.exists():
@@ -116,7 +155,7 @@ class LocalStateFolder:
     def _path(self, plan_hash: str) -> Path:
         if not plan_hash.isalnum():
             raise InputError("Expected a plan's hash.")
-        return self._folder / f"{plan_hash}.state"
+        return self._folder / f"{plan_hash}{_SUFFIX}"
 
 
 def _under(prefix: str, arrays: LocalState) -> LocalState:

@@ -19,12 +19,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from privet.client.departures import Departures
 from privet.client.device_store import DeviceStore
 from privet.client.embedded.fleet_server import FleetServer
 from privet.client.embedded.identity import NodeIdentity
 from privet.client.local_states import LocalStateFolder
 from privet.client.model_store import ModelStore
 from privet.client.session import Device
+from privet.client.store_file import wipe
 from privet.models.cohort import Cohort
 from privet.models.invitation import EnrolmentRequest, Invitation
 from privet.models.model import Model
@@ -48,17 +50,27 @@ _IDENTITY, _NODE, _AUTHORITY, _LOCAL, _MODEL = (
 )
 
 
-def join(invitation: Invitation, directory: Path) -> EnrolmentRequest:
+def join(
+    invitation: Invitation, directory: Path, *, departures: Departures | None = None
+) -> EnrolmentRequest:
     """Make a device's directory, once its user has agreed to the invitation's plan and policy.
 
     It is there whole or not at all, and only its owner may use it.
+
+    Args:
+        invitation: What to join.
+        directory: Of the device.
+        departures: Which plans this device has left for good, if its host keeps that.
 
     Returns:
         What the operator enrols; it is in the directory too.
 
     Raises:
         InputError: Something is there already.
+        PrivacyError: The device took part in this plan, and left.
     """
+    if departures is not None:
+        departures.check(invitation.plan.hash)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InputError(
             f"{directory} is not empty; nothing is overwritten. Give another directory."
@@ -167,10 +179,15 @@ class Membership:
             identity=identity,
             federation=self.invitation.federation,
             agreement=self.agreement,
-            local=LocalStateFolder(self.directory / _LOCAL),
+            local=self.local,
             ledger=self.store.ledger,
             models=self.models,
         )
+
+    @property
+    def local(self) -> LocalStateFolder:
+        """Keeps local states of models."""
+        return LocalStateFolder(self.directory / _LOCAL)
 
     @property
     def models(self) -> ModelStore:
@@ -194,6 +211,52 @@ class Membership:
     def close(self) -> None:
         """Close the store."""
         self.store.close()
+
+
+def leave(membership: Membership, departures: Departures) -> None:
+    """Leave a federation for good: the identity is destroyed, with all that the device kept for it.
+
+    What was sent stays in sums that nobody can take it out of, and the operator's list keeps the
+    public keys until the operator removes them. A crash on the way leaves a device that is whole, or
+    one that cannot be opened any more; calling `destroy` with the directory ends it.
+
+    Raises:
+        InputError: Something could not be written or removed.
+
+    Formal Guarantees:
+        Before anything is removed, `departures` has every plan in which the device took part, on
+        the disk, so that it cannot join one of them again and contribute beyond the times that its
+        noise was calibrated for. Of a device that never took part nothing is kept.
+    """
+    departures.add({claim.plan_hash for claim in membership.store.ledger.claims})
+    membership.store.ledger.forget_answer()
+    membership.close()
+    destroy(membership.directory)
+
+
+def destroy(directory: Path) -> None:
+    """Overwrite and remove a device's directory, the invitation first: no device opens without it.
+
+    Raises:
+        InputError: Something in it could not be removed.
+    """
+    identity = directory / _IDENTITY
+    try:
+        (directory / INVITATION).unlink(missing_ok=True)  # public, so it need not be overwritten
+        found = sorted(directory.rglob("*"), key=lambda path: (path != identity, path))
+        for path in found:
+            if path.is_symlink():
+                path.unlink()
+            elif path.is_file():
+                wipe(path)
+        for path in reversed(found):
+            if path.is_dir():
+                path.rmdir()
+        directory.rmdir()
+    except OSError as error:
+        raise InputError(
+            f"{directory} cannot be removed: {error.strerror}. What is left of it is no device."
+        ) from error
 
 
 def _agreement(data: bytes, invitation: Invitation) -> Agreement:

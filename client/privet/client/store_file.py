@@ -94,6 +94,25 @@ def make_file(path: Path) -> None:
         raise InputError(f"{path} cannot be made: {error.strerror}.") from error
 
 
+def wipe(path: Path) -> None:
+    """Overwrite a file with zeros and remove it.
+
+    What the disk keeps beside the file, such as blocks that a flash disk has set aside, or snapshots,
+    is out of reach.
+
+    Raises:
+        InputError: It cannot be.
+    """
+    try:
+        with path.open("r+b") as file:
+            file.write(bytes(path.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+    except OSError as error:
+        raise InputError(f"{path} cannot be erased: {error.strerror}.") from error
+
+
 LOST_PROMISES = (
     "If this device never took part, create one; if it did, what it promised is lost, and it must "
     "not take part again under the same identity."

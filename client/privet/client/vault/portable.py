@@ -26,6 +26,10 @@ from privet.client.vault.vault import Vault
 from privet.privacy.errors import InputError, PrivetError
 
 EXPORT_SCHEMA = "privet.history/1"
+CLIENT_SCHEMA = "privet.client/1"
+"""Of an export of everything that a device holds, a store's among it; see `rights.export`."""
+CLIENT_RECORDS = ("participation", "ledger", "local state", "model")
+"""Lines of such an export's table that a store's has not."""
 MAX_EXPORT_BYTES = 1 << 28
 _COLUMNS = ["record", "name", "item", "time", "value", "context"]
 _NOT_ONE = "Expected an export of Privet; the file is none, or damaged. Nothing was imported."
@@ -74,7 +78,7 @@ class Contents:
 
     @classmethod
     def from_json(cls, data: bytes) -> "Contents":
-        """Read what `to_json` wrote.
+        """Read what `to_json` wrote, or the store's part of an export of everything.
 
         Raises:
             InputError: It is not that; nothing of it is quoted.
@@ -82,6 +86,8 @@ class Contents:
 
         def read() -> Contents:
             found: Any = json.loads(data.decode("utf-8-sig"))
+            if found["schema"] == CLIENT_SCHEMA:
+                found = found["history"]
             if found["schema"] != EXPORT_SCHEMA:
                 raise ValueError
             return cls(
@@ -113,7 +119,7 @@ class Contents:
 
     @classmethod
     def from_csv(cls, data: bytes) -> "Contents":
-        """Read what `to_csv` wrote.
+        """Read what `to_csv` wrote, or the store's part of an export of everything.
 
         Raises:
             InputError: It is not that; nothing of it is quoted.
@@ -131,7 +137,7 @@ class Contents:
                     events.append(
                         Event(kind=name, item=item, time=int(time), value=number, context=more)
                     )
-                else:
+                elif record not in CLIENT_RECORDS:
                     entries.append(_entry(record, name, json.loads(value)))
             return cls(events=tuple(events), entries=tuple(entries))
 
@@ -147,7 +153,12 @@ def export_file(vault: Vault, path: Path) -> None:
         InputError: Another suffix, the file is there already, or it cannot be written.
     """
     contents = Contents.of(vault)
-    data = contents.to_json() if _is_json(path) else contents.to_csv()
+    write_clear(path, json=contents.to_json, csv=contents.to_csv)
+
+
+def write_clear(path: Path, *, json: Callable[[], bytes], csv: Callable[[], bytes]) -> None:
+    """Write one form of an export to a new file, for its owner only; see `export_file`."""
+    data = json() if _is_json(path) else csv()
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)

@@ -86,6 +86,11 @@ class EgressLedger:
         return tuple(Sent.from_dict(e.body) for e in self._of(EntryKind.SENT))
 
     @property
+    def claims(self) -> tuple[Claim, ...]:
+        """Every participation that was counted, in order."""
+        return tuple(Claim.from_dict(e.body) for e in self._of(EntryKind.CLAIM))
+
+    @property
     def denials(self) -> tuple[Denial, ...]:
         """Every denial that was written down, in order; alike ones with rising counts."""
         return tuple(Denial.from_dict(e.body) for e in self._of(EntryKind.DENIAL))
