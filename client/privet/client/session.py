@@ -138,7 +138,9 @@ class DeviceSession:
             return None
 
     def preview(self, request: Envelope) -> Preview | None:
-        """What `answer` would send, to the bit, and None where it would be silent.
+        """What `answer` would send, to the bit, and None where it would refuse.
+
+        Whether the ledger has room for one message more is not asked here.
 
         Nothing leaves, and nothing is written down as if it had; that the device took part in the
         step is, since it computed. Asked for the same stage of the same round, `answer` then sends

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.client.embedded import test_hostile, test_objects
+from tests.client.embedded import test_federation, test_hostile, test_objects
 from tests.client.embedded.proxy import Proxy, proxy_before
 from tests.client.embedded.world import new_device
 from tests.superlink import ServerSide, SuperLink
 
 from privet.client.embedded import device_loop, objects, transport
+from privet.client.embedded.device_loop import EmbeddedDevice
 from privet.client.embedded.errors import RejectedError
 from privet.client.embedded.objects import Reply, Request
 from privet.client.embedded.transport import FleetConnection
@@ -112,3 +113,17 @@ def test_a_request_is_answered_as_often_as_it_comes(
         with pytest.raises(CAUGHT):
             test_hostile.test_a_replayed_announcement_is_answered_once(side, device, proxy)
         proxy.tamper = Proxy().tamper
+
+
+@pytest.mark.parametrize("asked", ["never", "before a request alone"])
+def test_permission_is_not_asked_before_a_reply(
+    link: SuperLink, side: ServerSide, monkeypatch: Patch, asked: str
+) -> None:
+    honest, first = EmbeddedDevice._permitted, dict[int, bool]()
+
+    def permitted(device: EmbeddedDevice) -> bool:
+        return True if asked == "never" else first.setdefault(id(device), honest(device))
+
+    monkeypatch.setattr(EmbeddedDevice, "_permitted", permitted)
+    with pytest.raises(CAUGHT):
+        test_federation.test_a_handler_that_takes_consent_back_is_not_spoken_for(link, side)
