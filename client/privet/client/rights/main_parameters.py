@@ -54,6 +54,8 @@ PARAMETERS = Phrases(
             "part": "{percent} % of the order comes from {part}.",
             "part history told": "what you said that you like",
             "part history inferred": "what you looked at or used",
+            "part dislike told": "what you said that you do not like",
+            "part dislike inferred": "what you passed over",
             "part topic told": "topics that you asked for more or less of",
             "part topic inferred": "topics that you seem to like",
             "part context inferred": "the time, the day, the device and this session",
