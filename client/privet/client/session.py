@@ -127,7 +127,7 @@ class DeviceSession:
         self._gates: dict[str, Gate] = {}
         self._round: _Joined | None = None
         self._made: tuple[tuple[Slot, str, str], bytes] | None = None
-        self._looking = False
+        self._looking = self._ended = False
 
     def answer(self, request: Envelope) -> AdmittedMessage | None:
         """The answer to a request, or None if there is none."""
@@ -158,10 +158,17 @@ class DeviceSession:
         return None
 
     def forget(self) -> None:
-        """Drop the round that the device is in, and what was made and not sent."""
+        """End the session: drop its round and what was made and not sent, and answer nothing more.
+
+        For when something of the history was erased: whoever goes on makes a session with the
+        history that is left.
+        """
         self._round = self._made = None
+        self._ended = True
 
     def _answer(self, request: Envelope) -> AdmittedMessage:
+        if self._ended:
+            raise PrivacyError("The session's history is not the device's any more.")
         if self._device.release.open() is not True:
             raise PrivacyError("The user does not agree to contribute now.")
         if request.run != self._device.federation.run:

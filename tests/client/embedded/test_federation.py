@@ -222,6 +222,26 @@ def test_a_reply_that_waits_is_dropped_when_the_device_may_not_speak_any_more(
         assert side.replies(ids, timeout=0.3) == []
 
 
+def test_a_reply_that_waits_can_be_dropped(link: SuperLink, side: ServerSide) -> None:
+    """Something of the history was erased while the server was away."""
+    made = list[AdmittedMessage]()
+
+    def slow(asked: Envelope) -> AdmittedMessage:
+        link.kill()
+        made.append(echo(asked))
+        return made[-1]
+
+    with new_device(link, slow) as device:
+        assert device.node_id
+        ids = side.push([flower_message(device.node_id, envelope(b"question"))])
+        while not made:
+            device.step()
+        device.forget()
+        link.start()
+        steps_until(device, Outcome.IDLE)
+        assert side.replies(ids, timeout=0.3) == [] and len(made) == 1
+
+
 def test_a_handler_that_takes_consent_back_is_not_spoken_for(
     link: SuperLink, side: ServerSide
 ) -> None:

@@ -86,6 +86,8 @@ def check_partial(folder: Path) -> None:
         assert not state.exists() and not cache.kept
         assert answer not in bytes_of(folder), "the last answer"
         assert held.entries(EntryKind.STATE) == {}
+        assert session.answer(asked(2)) is None, "a session with the history that was erased"
+        session = place.session(member, held)
         after = session.answer(asked(2))
         assert waiting is not None and after is not None and after.payload != waiting.payload
         assert session.answer(asked(3)) is None  # the three that were agreed to stay counted

@@ -181,11 +181,14 @@ def test_a_device_that_is_closed_computes_nothing_and_says_nothing(stage: str) -
     assert release.previews == [] and asked._device.ledger.entries == ()
 
 
-def test_forgetting_drops_what_was_made_and_not_sent() -> None:
-    asked = device(LOCAL)
+def test_a_session_that_forgot_sends_neither_what_it_made_nor_anything_of_its_history() -> None:
+    held = World(LOCAL, MODEL).devices[3]
+    asked = DeviceSession(held)
     before = asked.preview(request("contribute", LOCAL))
     asked.forget()
-    sent = asked.answer(request("contribute", LOCAL))
+    assert asked.answer(request("contribute", LOCAL)) is None
+    assert asked.preview(request("contribute", LOCAL)) is None
+    sent = DeviceSession(held).answer(request("contribute", LOCAL))
     assert before is not None and sent is not None and before.payload != sent.payload
 
 

@@ -195,6 +195,11 @@ class EmbeddedDevice:
                 self._put_off(error)
         return None if self._request is None else self._request.envelope
 
+    def forget(self) -> None:
+        """Drop the request at hand and the reply that waits to be sent, if there are any."""
+        self._announced = self._request = self._reply = None
+        self._tries = self._busy = 0
+
     def run(
         self,
         until: Callable[[], bool],
@@ -272,7 +277,7 @@ class EmbeddedDevice:
             raise ProtocolError("A request was delivered a second time.")
         self._check_time(announced)
         request = self.connection.fetch(announced)
-        self._forget()
+        self.forget()
         self._request = request
         self._seen[request.message_id] = None
         if len(self._seen) > MAX_REMEMBERED:
@@ -302,7 +307,7 @@ class EmbeddedDevice:
             taken = self.connection.send(request, admitted)
         if not taken and self._tries == 1:
             raise RejectedError("The server took no reply: it came too late, or there was one.")
-        self._forget()
+        self.forget()
         outcome = Outcome.REFUSED if admitted is None else Outcome.ANSWERED
         return Step(outcome=outcome, error=answer.error)
 
@@ -313,7 +318,7 @@ class EmbeddedDevice:
             return False
 
     def _withhold(self) -> Step:
-        self._forget()
+        self.forget()
         return Step(outcome=Outcome.WITHHELD)
 
     def _put_off(self, error: UnreachableError) -> Step:
@@ -327,9 +332,5 @@ class EmbeddedDevice:
             raise ProtocolError("A request's time was over before its reply was sent.")
 
     def _drop(self, error: PrivetError) -> Step:
-        self._forget()
+        self.forget()
         return Step(outcome=Outcome.DROPPED, error=error)
-
-    def _forget(self) -> None:
-        self._announced = self._request = self._reply = None
-        self._tries = self._busy = 0

@@ -21,10 +21,10 @@ ERASURE_SCHEMA = "privet.client-erasure/1"
 
 
 class Forgets(Protocol):
-    """What a program keeps in memory of a history: a session, a profile, a cache."""
+    """What a program keeps in memory of a history: a session, a transport's reply, a profile."""
 
     def forget(self) -> object:
-        """Drop it; it is computed anew from what is left."""
+        """Drop it; asked before the erasure and again after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +90,8 @@ def erase_client(
         all: Everything: events, entries, consents and receipts, usage, and the membership.
         membership: Of the device, if it joined a federation; closed when everything is erased.
         departures: Of the device; needed to erase everything of a device that joined.
-        caches: What the program keeps in memory; sessions among it, so that nothing that waits to
-            be sent is sent.
+        caches: What the program keeps in memory: each `DeviceSession` and `EmbeddedDevice` among it,
+            so that nothing that waits to be sent is sent.
 
     Raises:
         InputError: Not exactly one of the three was given, or departures are missing; nothing was
@@ -127,7 +127,11 @@ def erase_client(
                 assert departures is not None  # checked above
                 leave(membership, departures)
     finally:
-        receipt = vault.erase(items=items, before=before, all=all)
+        try:
+            receipt = vault.erase(items=items, before=before, all=all)
+        finally:
+            for cache in held:  # another thread may have computed from the history meanwhile
+                cache.forget()
     return ErasureReceipt(
         store=receipt,
         local_states=states,
