@@ -174,8 +174,8 @@ def test_what_an_app_does_not_say_is_named_as_missing(tmp_path: Path) -> None:
     with vault(tmp_path) as held:
         receipt = Consents(held, clock=Clock()).grant("personalize")
         assert set(receipt.missing_fields) == {
-            "privacy notice", "pii controllers", "jurisdiction", "party name", "party address",
-            "party contact", "party type",
+            "privacy notice", "pii controllers", "jurisdiction", "party id", "party name",
+            "party address", "party contact", "party type",
         }  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def test_every_field_that_is_taken_out_is_missed(tmp_path: Path) -> None:
         body[path[-1]] = "" if isinstance(path[-1], str) else None
         seen |= set(ConsentReceipt(document=changed).missing_fields)
     several = {"storage locations", "retention period", "recipient third parties",
-               "pii information", "jurisdiction"}  # fmt: skip
+               "pii information", "pii type", "jurisdiction"}  # fmt: skip
     assert seen | several == set(FIELDS)
 
 
