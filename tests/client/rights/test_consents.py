@@ -14,9 +14,11 @@ from tests.client.vault.world import CANARIES, assert_nothing_clear, fill
 
 from privet.client.rights.consents import Consents
 from privet.client.rights.notice import Purpose
-from privet.client.rights.receipts import FIELDS, ConsentReceipt
+from privet.client.rights.receipt_fields import FIELDS
+from privet.client.rights.receipts import ConsentReceipt
 from privet.client.vault.event import EntryKind
 from privet.client.vault.portable import export_file, import_file
+from privet.client.vault.vault import Vault
 from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.canonical import sha256
 from privet.privacy.errors import InputError, IntegrityError, PrivacyError
@@ -135,6 +137,69 @@ def test_global_privacy_control_stops_contributing_until_it_is_overridden_visibl
         asked.grant("contribute", terms=terms())
         with pytest.raises(InputError, match="True or False"):
             asked.honour_gpc("1")  # type: ignore[arg-type]
+
+
+def check_full_disk(folder: Path, take_back: Callable[[Consents], object]) -> None:
+    with vault(folder) as held:
+        asked = consents(held)
+        asked.grant(*BOTH, terms=terms())
+        (pages,) = held._store._file.db.execute("PRAGMA page_count").fetchone()
+        held._store._file.db.execute(f"PRAGMA max_page_count={pages}").close()
+        with pytest.raises(InputError, match="full"):
+            for _ in range(200):  # until the file has no room left
+                take_back(asked)
+                assert not asked.has("contribute")
+                asked.grant("contribute", terms=terms())
+        if asked.has("contribute"):  # it was a grant that found no room
+            with pytest.raises(InputError, match="full"):
+                take_back(asked)
+        assert not asked.has("contribute")
+
+
+@pytest.mark.parametrize("how", ["withdraw", "opt out"])
+def test_what_cannot_be_written_is_taken_back_all_the_same(tmp_path: Path, how: str) -> None:
+    """The disk is full: the caller is told, and nothing is sent."""
+    check_full_disk(
+        tmp_path,
+        lambda asked: asked.withdraw("contribute") if how == "withdraw" else asked.opt_out("all"),
+    )
+
+
+def test_a_signal_that_cannot_be_written_is_honoured_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with vault(tmp_path) as held:
+        asked = consents(held)
+        asked.grant(*BOTH, terms=terms())
+        with monkeypatch.context() as patch, pytest.raises(InputError, match="held by another"):
+            patch.setattr(
+                Vault, "amend", lambda *_: (_ for _ in ()).throw(InputError("held by another"))
+            )
+            asked.honour_gpc(True)
+        assert standing(asked) == (True, False)
+        asked.honour_gpc(True)
+        assert standing(asked) == (True, False)
+        asked.grant("contribute", terms=terms(), despite_gpc=True)
+        with monkeypatch.context() as patch, pytest.raises(InputError, match="held by another"):
+            patch.setattr(
+                Vault, "amend", lambda *_: (_ for _ in ()).throw(InputError("held by another"))
+            )
+            asked.withdraw("contribute")
+        assert asked.honour_gpc(True) is None  # which the grant overrode, and not what came after
+        assert standing(asked) == (True, False)
+
+
+@pytest.mark.parametrize("now", [float("nan"), float("inf"), -5.0, 1e20])
+def test_a_clock_that_is_out_of_order_keeps_nobody_from_taking_back(
+    tmp_path: Path, now: float
+) -> None:
+    with vault(tmp_path) as held:
+        clock = Clock()
+        asked = consents(held, clock)
+        asked.grant("personalize")
+        clock.now = now
+        asked.withdraw("personalize").check()
+        assert not asked.has("personalize")
 
 
 def test_consent_to_contribute_is_for_the_terms_that_were_shown(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Each promise to a user removed, one at a time, and noticed."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from privet.client.departures import Departures
 from privet.client.local_states import LocalStateFolder
 from privet.client.release import Preview
 from privet.client.rights import consents as consents_module
+from privet.client.rights import decisions
 from privet.client.rights.consents import Consents
 from privet.client.rights.quotas import Usage
 from privet.client.rights.receipts import ConsentReceipt
@@ -88,17 +90,17 @@ def any_purpose(patch: Patch) -> None:
 
 def all_in_one(patch: Patch) -> None:
     """A decision on one purpose writes the other as it was read before."""
-    honest, stale = Consents._written, dict[int, dict[str, Any]]()
+    honest, before = decisions.written, dict[str, Any]()
 
-    def written(agreed: Consents, decided: Any, kept: Mapping[str, Any], at: float) -> Any:
-        before = stale.setdefault(id(agreed), {})
-        entries, receipt = honest(agreed, decided, kept, at)
+    def written(notice: Any, decided: Any, kept: Mapping[str, Any], at: float) -> Any:
+        entries, receipt = honest(notice, decided, kept, at)
         names = {entry.name for entry in entries}
-        again = [consents_module._entry(n, v) for n, v in before.items() if n not in names]
-        before.update({e.name: e.value for e in entries if e.name.startswith("purpose/")})
+        again = [decisions.entry(n, v) for n, v in before.items() if n not in names]
+        if not before:
+            before.update({e.name: e.value for e in entries if e.name.startswith("purpose/")})
         return [*again, *entries], receipt
 
-    patch.setattr(Consents, "_written", written)
+    patch.setattr(consents_module, "written", written)
 
 
 def counted_in_memory(patch: Patch) -> None:
@@ -245,7 +247,13 @@ MUTANTS: dict[str, tuple[Callable[[Patch], None], Callable[[Path], None]]] = {
         test_consents.test_a_decision_on_one_purpose_brings_back_nothing_of_the_other,
     ),
     "privacy control ignored": (set_(Consents, "honour_gpc", lambda agreed, signal: None), gpc),
-    "privacy control forgotten": (set_(consents_module, "_signals", lambda kept: False), gpc),
+    "privacy control forgotten": (set_(consents_module, "signals", lambda kept: False), gpc),
+    "what could not be written forgotten": (
+        set_(Consents, "_holding", lambda agreed, *purposes: nullcontext()),
+        lambda path: test_consents.test_what_cannot_be_written_is_taken_back_all_the_same(
+            path, "withdraw"
+        ),
+    ),
     "receipts not checked": (
         set_(ConsentReceipt, "check", lambda receipt: None),
         test_consents.test_a_receipt_that_was_changed_anywhere_does_not_verify,

@@ -5,29 +5,33 @@ takes for given.
 """
 
 import time
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, cast
 
+from privet.client.rights.decisions import (
+    GIVEN,
+    GPC,
+    PURPOSE,
+    RECEIPT,
+    SIGNAL,
+    entry,
+    granted,
+    refused,
+    scope_of,
+    signals,
+    written,
+)
 from privet.client.rights.notice import Notice, Purpose, purposes_of
-from privet.client.rights.receipts import ConsentReceipt, make_receipt, make_record, make_status
+from privet.client.rights.receipts import ConsentReceipt
 from privet.client.vault.event import Entry, EntryKind, Value
 from privet.client.vault.vault import Vault
-from privet.privacy.canonical import Json, to_json
+from privet.privacy.canonical import Json
 from privet.privacy.errors import InputError, PrivacyError
 
 if TYPE_CHECKING:
     from privet.client.consent import Terms
-
-GPC = "Global Privacy Control"
-_SCOPES = {
-    "personalize": (Purpose.PERSONALIZE,),
-    "contribute": (Purpose.CONTRIBUTE,),
-    "all": tuple(Purpose),
-}
-_PURPOSE, _RECEIPT, _SIGNAL, _PRINCIPAL = "purpose/", "receipt/", "gpc", "principal"
-_GIVEN, _WITHDRAWN, _REFUSED = "dpv:ConsentGiven", "dpv:ConsentWithdrawn", "dpv:ConsentRefused"
 
 
 class Consents:
@@ -44,6 +48,11 @@ class Consents:
         written in one transaction of the vault, so that no order of calls and processes brings
         back what was taken back. No decision on one purpose changes the other. A receipt is made
         from the decision, the notice and the terms alone.
+
+    Edge Case Handling:
+        Where the disk is full, or another process holds the store, taking back raises, as nothing
+        could be written; in this object it has effect all the same, until it could be written or
+        the user agrees again.
     """
 
     def __init__(
@@ -57,6 +66,7 @@ class Consents:
         self._vault = vault
         self._notice = notice or Notice()
         self._clock = clock
+        self._unwritten: set[Purpose] = set()
 
     def has(self, purpose: str, *, plan_hash: str | None = None) -> bool:
         """Whether the user agrees to a purpose now.
@@ -67,9 +77,11 @@ class Consents:
                 this very one.
         """
         (wanted,) = purposes_of((purpose,))
-        kept = self._kept().get(_PURPOSE + wanted, {})
+        if wanted in self._unwritten:
+            return False
+        kept = self._kept().get(PURPOSE + wanted, {})
         terms = kept.get("terms") or {}
-        return kept.get("status") == _GIVEN and plan_hash in (None, terms.get("plan_hash"))
+        return kept.get("status") == GIVEN and plan_hash in (None, terms.get("plan_hash"))
 
     @property
     def may_record(self) -> bool:
@@ -101,23 +113,19 @@ class Consents:
         def decide(purpose: Purpose, kept: Mapping[str, Any]) -> dict[str, Json]:
             shown = terms if purpose is Purpose.CONTRIBUTE else None
             method = self._notice.method
-            if shown is not None and _signals(kept):
+            if shown is not None and signals(kept):
                 if not despite_gpc:
                     raise PrivacyError(
                         f"{GPC} asks not to share, and the user has not been asked whether they "
                         "agree nevertheless. Nothing was agreed to."
                     )
                 method = f"{method}, overriding {GPC}"
-            return {
-                "record": str(uuid.uuid4()),
-                "status": _GIVEN,
-                "opted_out": False,
-                "despite_gpc": shown is not None and _signals(kept),
-                "terms": None if shown is None else to_json(shown.to_dict()),
-                "statuses": [make_status(_GIVEN, at=at, method=method)],
-            }
+            over = shown is not None and signals(kept)
+            return granted(shown, method, at, despite_gpc=over)
 
-        return self._decide(wanted, decide, at)
+        receipt = self._decide(wanted, decide, at)
+        self._unwritten -= set(wanted)
+        return receipt
 
     def withdraw(self, *purposes: str) -> ConsentReceipt:
         """The user takes consent back, or says no; it has effect when this returns.
@@ -138,7 +146,7 @@ class Consents:
         Raises:
             InputError: Another scope.
         """
-        return self._refuse(_scope(scope), f"{self._notice.method}, an opt-out", opted_out=True)
+        return self._refuse(scope_of(scope), f"{self._notice.method}, an opt-out", opted_out=True)
 
     def has_opted_out(self, scope: str) -> bool:
         """Whether the user, or their Global Privacy Control, opted out of all of a scope.
@@ -147,7 +155,7 @@ class Consents:
             InputError: Another scope.
         """
         kept = self._kept()
-        return all(kept.get(_PURPOSE + p, {}).get("opted_out", False) for p in _scope(scope))
+        return all(kept.get(PURPOSE + p, {}).get("opted_out", False) for p in scope_of(scope))
 
     def honour_gpc(self, signal: bool) -> ConsentReceipt | None:
         """Take note of Global Privacy Control, as a host gets it with each request.
@@ -165,23 +173,28 @@ class Consents:
         if type(signal) is not bool:
             raise InputError(f"Expected True or False for the signal of {GPC}.")
         at = self._clock()
-        name = _PURPOSE + Purpose.CONTRIBUTE
+        name = PURPOSE + Purpose.CONTRIBUTE
         made: list[ConsentReceipt] = []
 
         def change(found: Mapping[str, Value]) -> list[Entry]:
             kept = cast(Mapping[str, Any], found)
-            old, before = kept.get(name, {}), _signals(kept)
+            old, before = kept.get(name, {}), signals(kept)
             overridden = before and old.get("despite_gpc", False)
-            entries = [] if signal is before else [_entry(_SIGNAL, {"signal": signal})]
+            entries = [] if signal is before else [entry(SIGNAL, {"signal": signal})]
             if signal and not overridden and not old.get("opted_out", False):
-                new = _refused(old, f"the signal of {GPC}", at, opted_out=True)
-                more, receipt = self._written({Purpose.CONTRIBUTE: new}, kept, at)
+                new = refused(old, f"the signal of {GPC}", at, opted_out=True)
+                more, receipt = written(self._notice, {Purpose.CONTRIBUTE: new}, kept, at)
                 made.append(receipt)
                 entries += more
             return entries
 
-        self._vault.amend(EntryKind.CONSENT, change)
-        return made[0] if made else None
+        taken = {Purpose.CONTRIBUTE} if signal else set[Purpose]()
+        with self._holding(taken):
+            self._vault.amend(EntryKind.CONSENT, change)
+        if not made:
+            return None
+        self._unwritten -= taken
+        return made[0]
 
     def receipts(self) -> tuple[ConsentReceipt, ...]:
         """All receipts of this device, in order."""
@@ -189,7 +202,7 @@ class Consents:
         return tuple(
             ConsentReceipt(document=deepcopy(document))
             for name, document in kept.items()
-            if name.startswith(_RECEIPT)
+            if name.startswith(RECEIPT)
         )
 
     def _refuse(
@@ -198,11 +211,23 @@ class Consents:
         at = self._clock()
 
         def decide(purpose: Purpose, kept: Mapping[str, Any]) -> dict[str, Json]:
-            old = kept.get(_PURPOSE + purpose, {})
+            old = kept.get(PURPOSE + purpose, {})
             out = opted_out or bool(old.get("opted_out", False))
-            return _refused(old, method, at, opted_out=out)
+            return refused(old, method, at, opted_out=out)
 
-        return self._decide(purposes, decide, at)
+        with self._holding(set(purposes)):
+            receipt = self._decide(purposes, decide, at)
+        self._unwritten -= set(purposes)
+        return receipt
+
+    @contextmanager
+    def _holding(self, taken: set[Purpose]) -> Iterator[None]:
+        """What is taken back inside counts as taken back here if it cannot be written."""
+        try:
+            yield
+        except BaseException:
+            self._unwritten |= taken
+            raise
 
     def _decide(
         self,
@@ -214,65 +239,14 @@ class Consents:
 
         def change(found: Mapping[str, Value]) -> list[Entry]:
             kept = cast(Mapping[str, Any], found)
-            entries, receipt = self._written({p: decide(p, kept) for p in purposes}, kept, at)
+            entries, receipt = written(
+                self._notice, {p: decide(p, kept) for p in purposes}, kept, at
+            )
             made.append(receipt)
             return entries
 
         self._vault.amend(EntryKind.CONSENT, change)
         return made[0]
 
-    def _written(
-        self, decided: Mapping[Purpose, dict[str, Any]], kept: Mapping[str, Any], at: float
-    ) -> tuple[list[Entry], ConsentReceipt]:
-        """Decisions and their receipt as entries."""
-        principal = str(kept.get(_PRINCIPAL) or uuid.uuid4())
-        records = [
-            make_record(
-                purpose,
-                self._notice,
-                record=new["record"],
-                principal=principal,
-                statuses=new["statuses"],
-                terms=new["terms"],
-            )
-            for purpose, new in decided.items()
-        ]
-        receipt = make_receipt(records, at=at)
-        name = _RECEIPT + str(receipt.document["dct:identifier"])
-        entries = [_entry(_PURPOSE + purpose, new) for purpose, new in decided.items()]
-        return [
-            *entries,
-            _entry(_PRINCIPAL, principal),
-            _entry(name, dict(receipt.document)),
-        ], receipt
-
     def _kept(self) -> dict[str, Any]:
         return cast(dict[str, Any], self._vault.entries(EntryKind.CONSENT))
-
-
-def _refused(old: Mapping[str, Any], method: str, at: float, *, opted_out: bool) -> dict[str, Json]:
-    """A purpose as it is after a no: the record of a consent goes on, or one of a refusal begins."""
-    given = old.get("status") == _GIVEN
-    status = make_status(_WITHDRAWN if given else _REFUSED, at=at, method=method)
-    return {
-        "record": old["record"] if given else str(uuid.uuid4()),
-        "status": _WITHDRAWN if given else _REFUSED,
-        "opted_out": opted_out,
-        "despite_gpc": False,
-        "terms": old.get("terms") if given else None,
-        "statuses": [*old["statuses"], status] if given else [status],
-    }
-
-
-def _signals(kept: Mapping[str, Any]) -> bool:
-    return bool(kept.get(_SIGNAL, {}).get("signal", False))
-
-
-def _scope(scope: str) -> tuple[Purpose, ...]:
-    if scope not in _SCOPES:
-        raise InputError(f"Expected a scope, one of {', '.join(_SCOPES)}.")
-    return _SCOPES[scope]
-
-
-def _entry(name: str, value: Json) -> Entry:
-    return Entry(kind=EntryKind.CONSENT, name=name, value=value)

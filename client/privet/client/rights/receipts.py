@@ -6,6 +6,7 @@ Records and Receipts as per ISO/IEC TS 27560:2023 using DPV", https://w3id.org/d
 
 import hmac
 import json
+import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from privet.client.rights.notice import Notice, Party, Purpose
+from privet.client.rights.receipt_fields import missing_fields
 from privet.privacy.canonical import Json, sha256, to_json
 from privet.privacy.errors import IntegrityError
 
@@ -27,6 +29,7 @@ _CONTEXT: dict[str, Json] = {
 }
 _SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#"
 _DIGEST = "privet:digest"
+_LAST_SECOND = 253_402_300_799  # of the year 9999
 _RECORDS = "dpv:hasRecordOfActivity"
 
 _PROCESS: dict[Purpose, dict[str, Json]] = {
@@ -44,36 +47,6 @@ _PROCESS: dict[Purpose, dict[str, Json]] = {
         "dpv:hasProcessing": ["dpv:Derive", "dpv:Transmit"],
     },
 }
-
-_PATHS: dict[str, tuple[str, ...]] = {
-    "schema version": ("dct:conformsTo",),
-    "record id": ("dct:identifier",),
-    "pii principal id": ("dpv:hasDataSubject", "@id"),
-    "privacy notice": ("dpv:hasNotice", "@id"),
-    "language": ("dpv:hasNotice", "dct:language"),
-    "purpose": ("dpv:hasProcess", "dpv:hasPurpose"),
-    "lawful basis": ("dpv:hasProcess", "dpv:hasLegalBasis"),
-    "pii information": ("dpv:hasProcess", "dpv:hasPersonalData"),
-    "pii type": ("dpv:hasProcess", "dpv:hasPersonalData"),
-    "pii controllers": ("dpv:hasDataController", "dct:identifier"),
-    "storage locations": ("dpv:hasProcess", "dpv:hasStorageCondition", "dpv:hasLocation"),
-    "retention period": ("dpv:hasProcess", "dpv:hasStorageCondition", "dpv:hasDuration"),
-    "jurisdiction": ("dpv:hasJurisdiction",),
-    "recipient third parties": ("dpv:hasProcess", "dpv:hasRecipient"),
-    "withdrawal method": ("dpv:hasConsentControl", "dpv:isExercisedAt"),
-    "party id": ("dpv:hasDataController", "dct:identifier"),
-    "party name": ("dpv:hasDataController", "dpv:hasName"),
-    "party address": ("dpv:hasDataController", "dpv:hasAddress"),
-    "party contact": ("dpv:hasDataController", "dpv:hasContact"),
-    "party type": ("dpv:hasDataController", "@type"),
-    "event time": ("dpv:hasConsentStatus", "dpv:isIndicatedAtTime"),
-    "validity duration": ("dpv:hasConsentStatus", "dct:valid"),
-    "entity id": ("dpv:hasConsentStatus", "dpv:isIndicatedBy"),
-    "event type": ("dpv:hasConsentStatus", "dpv:hasLegalBasis"),
-    "event state": ("dpv:hasConsentStatus", "@type"),
-}
-FIELDS = ("receipt id", *_PATHS)
-"""The mandatory fields of ISO/IEC TS 27560:2023, and the lawful basis, which the GDPR asks for."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -93,9 +66,7 @@ class ConsentReceipt:
     @property
     def missing_fields(self) -> tuple[str, ...]:
         """Those of `FIELDS` that the app's notice did not give."""
-        records = self.document.get(_RECORDS, [])
-        missing = [n for n in _PATHS if not all(_holds(record, _PATHS[n]) for record in records)]
-        return ("receipt id",) * (not self.document.get("dct:identifier")) + tuple(missing)
+        return missing_fields(self.document, self.document.get(_RECORDS, []))
 
     def check(self) -> None:
         """Check the receipt against its own digest, and terms in it against theirs.
@@ -196,8 +167,9 @@ def make_status(status: str, *, at: float, method: str) -> dict[str, Json]:
 
 
 def iso(at: float) -> str:
-    """A time in UTC, to the second, in ISO 8601."""
-    return datetime.fromtimestamp(int(at), UTC).isoformat()
+    """A time in UTC, to the second, in ISO 8601; of a clock that is out of order, the nearest one."""
+    whole = int(at) if math.isfinite(at) else 0
+    return datetime.fromtimestamp(min(max(whole, 0), _LAST_SECOND), UTC).isoformat()
 
 
 def _process(purpose: Purpose, notice: Notice, terms: Mapping[str, Json] | None) -> dict[str, Json]:
@@ -248,13 +220,3 @@ def _party(party: Party | None, name: str, role: str) -> Json:
         "dpv:hasAddress": party.address,
         "dpv:hasContact": party.contact,
     }
-
-
-def _holds(body: object, path: Sequence[str]) -> bool:
-    """Whether there is something at a path, in every event and in one of other lists' members."""
-    if not path:
-        return bool(body)
-    if isinstance(body, list):
-        held = [_holds(member, path) for member in body]
-        return bool(held) and any(held)
-    return isinstance(body, Mapping) and _holds(body.get(path[0]), path[1:])
