@@ -20,8 +20,9 @@ TOLD_KINDS = frozenset({"like", "dislike", "rate", "review", MORE, LESS})
 class Topics:
     """Wishes by category.
 
-    A topic's wish is what the profile says of it, in [-1, 1], plus 1 for each "more" and less 1 for
-    each "less", cut to [-1, 1]. Categories that the catalogue lacks are kept in mind for nothing.
+    A topic's wish is what the profile says of it, in [-1, 1]. Of a topic that the profile does not
+    name it is 1 for each "more" less 1 for each "less", cut to [-1, 1]. Categories that the
+    catalogue lacks are kept in mind for nothing.
 
     Args:
         categories: Of the catalogue.
@@ -31,7 +32,7 @@ class Topics:
         """No wishes."""
         self._column = {name: at for at, name in enumerate(categories.names)}
         self._feedback = np.zeros(len(categories.names))
-        self._profile = np.zeros(len(categories.names))
+        self._profile = np.full(len(categories.names), np.nan)
 
     def add(self, event: Event) -> None:
         """Follow feedback on a topic; any other event changes nothing."""
@@ -48,7 +49,7 @@ class Topics:
         """
         if not all(-1 <= wish <= 1 for wish in wishes.values()):
             raise InputError("Expected a wish in [-1, 1] for each topic.")
-        self._profile[:] = 0
+        self._profile[:] = np.nan
         for name, wish in wishes.items():
             if name in self._column:
                 self._profile[self._column[name]] = wish
@@ -56,4 +57,5 @@ class Topics:
     @property
     def wishes(self) -> NDArray[np.float64]:
         """Of each category, in [-1, 1]."""
-        return np.clip(self._profile + self._feedback, -1, 1)
+        feedback = np.clip(self._feedback, -1, 1)
+        return np.where(np.isnan(self._profile), feedback, self._profile)
