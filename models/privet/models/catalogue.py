@@ -11,7 +11,7 @@ from functools import cached_property
 
 from privet.privacy.errors import InputError
 
-_FEATURES = ("titles", "categories", "years", "descriptions", "durations")
+_FEATURES = ("titles", "categories", "years", "descriptions", "durations", "prices")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +25,14 @@ class Catalogue:
         years: Year of release an item, 0 where unknown, or empty.
         descriptions: A text an item, possibly empty, or no texts at all.
         durations: How long an item takes, in whole seconds, 0 where unknown, or empty.
+        prices: What an item costs, in hundredths of the catalogue's one currency, 0 where unknown,
+            or empty.
         declared_public: True if the list came from a source of its own; False if it was inferred
             from users' interactions.
 
     Raises:
-        InputError: Empty or repeated identifiers, a feature of another length, or a duration
-            below 0.
+        InputError: Empty or repeated identifiers, a feature of another length, or a duration or
+            price below 0.
     """
 
     item_ids: tuple[str, ...]
@@ -39,6 +41,7 @@ class Catalogue:
     years: tuple[int, ...] = ()
     descriptions: tuple[str, ...] = ()
     durations: tuple[int, ...] = ()
+    prices: tuple[int, ...] = ()
     declared_public: bool = True
     _index: dict[str, int] = field(init=False, repr=False, compare=False)
 
@@ -58,8 +61,10 @@ class Catalogue:
                 raise InputError(
                     f"Expected {name} for all {len(self.item_ids)} items or none, found {found}."
                 )
-        if min(self.durations, default=0) < 0:
-            raise InputError(f"Expected durations of 0 or more, found {min(self.durations)}.")
+        for name in ("durations", "prices"):
+            least = min(getattr(self, name), default=0)
+            if least < 0:
+                raise InputError(f"Expected {name} of 0 or more, found {least}.")
         object.__setattr__(self, "_index", index)
 
     def __len__(self) -> int:

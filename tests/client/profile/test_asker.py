@@ -219,9 +219,10 @@ def test_answers_survive_a_restart_and_items_that_are_erased_take_theirs_along(
 
 
 def test_the_same_choice_in_another_order_is_the_same_question() -> None:
-    one, other = (Question(kind=Ask.CHOICE, items=items) for items in (("a", "b"), ("b", "a")))
+    orders = (("zebra", "yak"), ("yak", "zebra"))
+    one, other = (Question(kind=Ask.CHOICE, items=items) for items in orders)
     assert one.name == other.name
-    assert "a" not in repr(one).removeprefix("<privet.client.profile.questions.Question object at")
+    assert "zebra" not in repr(one)
 
 
 def test_entries_that_are_no_answers_are_left_out() -> None:

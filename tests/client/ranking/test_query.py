@@ -3,9 +3,12 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.client.ranking.queries import QUERIES, TITLES
 
-from privet.client.ranking.constraints import Range
-from privet.client.ranking.query import Understood, category_names, parse
+from privet.client.ranking.limits import Range
+from privet.client.ranking.query import category_names, parse
+from privet.client.ranking.titles import Likened, title_key
+from privet.client.ranking.understood import Understood
 from privet.models.catalogue import Catalogue
 from privet.privacy.errors import InputError
 
@@ -55,6 +58,8 @@ def read(query: str) -> Understood:
         ("1990-1995 war", "wanted: War; years: 1990 to 1995"),
         ("after the eighties", "years: from 1990 on"),
         ("after 1990, before 1980", "years: none"),
+        ("scary movies that aren't bloody", "wanted: scary (Horror); without: bloody"),
+        ("posts to watch about robots", "wanted: robots"),
         ("1984", "wanted: 1984"),
         ("", "everything"),
         ("show me something please", "everything"),
@@ -128,6 +133,10 @@ _WORDS += [
     "half an",
     "robots",
     "-x",
+    "like",
+    "$20",
+    "30 euros",
+    "cheap",
 ]
 
 
@@ -150,3 +159,36 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
 def test_a_query_that_is_too_long_is_refused() -> None:
     with pytest.raises(InputError, match="1000 characters, found 1001"):
         read("x" * 1001)
+
+
+@pytest.mark.parametrize(("categories", "query", "line"), QUERIES)
+def test_queries_as_people_put_them_are_understood_as_documented(
+    categories: tuple[str, ...], query: str, line: str
+) -> None:
+    names = category_names(Catalogue(item_ids=("1",), categories=(categories,)))
+    items = {title_key(title): Likened(item=n, title=title) for n, title in enumerate(TITLES)}
+    assert str(parse(query, names, titled=items.get)) == line
+
+
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        ("$20-30", "price: 20.00 to 30.00"),
+        ("from 20 to 30 €", "price: 20.00 to 30.00"),
+        ("under $1,500", "price: at most 1499.99"),
+        ("at least 49,90 euros", "price: at least 49.90"),
+        ("for $50 or less", "price: at most 50.00"),
+        ("20 dollars or more", "price: at least 20.00"),
+        ("a £10 book", "wanted: book; price: 8.00 to 12.00"),
+        ("not over 30 eur", "not the price: at least 30.01"),
+        ("over 30 euros, under 20 euros", "price: none"),
+        ("cheap, under 20 euros", "price: at most 19.99"),
+        ("not too expensive headphones", "wanted: headphones; cheap"),
+        ("no expensive or ugly headphones", "without: ugly, headphones; cheap"),
+        ("expensive headphones", "wanted: expensive, headphones"),
+        ("under 30 minutes, under 30 euros", "duration: under 30 min; price: at most 29.99"),
+        ("20 eurovision songs", "wanted: 20, eurovision, songs"),
+    ],
+)
+def test_prices_are_understood_with_any_sign_of_a_currency(query: str, line: str) -> None:
+    assert str(read(query)) == line

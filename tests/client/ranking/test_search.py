@@ -88,3 +88,81 @@ def test_what_does_not_fit_is_refused() -> None:
         search().find("dogs", 3, prior=np.zeros(2))
     with pytest.raises(InputError):
         search().find("dogs", -1)
+
+
+LIKED = Catalogue(
+    item_ids=tuple("abcdefg"),
+    titles=(
+        "Alien (1979)", "Matrix, The (1999)", "Space Toys", "Blade Runner",
+        "The Good, the Bad and the Ugly", "It", "Alien",
+    ),
+    categories=(
+        ("Sci-Fi", "Horror"), ("Sci-Fi", "Action"), ("Comedy",), ("Sci-Fi",), ("Western",),
+        ("Horror",), ("Musical",),
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("query", "line", "first"),
+    [
+        ("something like Alien but not scary", "like: Alien (1979); without: scary (Horror)", "d"),
+        ("films like the matrix", "like: Matrix, The (1999)", "d"),
+        ("similar to Blade Runner or Alien", "like: Blade Runner, Alien (1979)", "b"),
+        ("more like The Matrix, no sci-fi", "like: Matrix, The (1999); without: Sci-Fi", "e"),
+        ("comedies like Blade Runner", "wanted: comedies (Comedy); like: Blade Runner", "c"),
+        ("something like the good, the bad and the ugly",
+         "like: The Good, the Bad and the Ugly", "b"),
+        ("I would like alien films", "wanted: alien", "g"),
+        ("something like it", "everything", "a"),
+        ("nothing like alien", "without: alien", "b"),
+        ("like Hitchcock", "wanted: hitchcock", ""),
+    ],
+)  # fmt: skip
+def test_what_is_like_a_title_is_found_and_the_title_itself_is_not(
+    query: str, line: str, first: str
+) -> None:
+    found = search(LIKED).find(query, 7)
+    assert str(found.understood) == line
+    ids = [LIKED.item_ids[item] for item in found.items]
+    assert ids[:1] == list(first)
+    assert not {likened.item for likened in found.understood.like} & set(found.items)
+    assert all(0 <= score <= 1.0001 for score in found.scores)
+
+
+def test_without_titles_nothing_is_likened() -> None:
+    bare = replace(LIKED, titles=())
+    assert search(bare).find("like Alien", 3).understood.like == ()
+
+
+SHOES = Catalogue(
+    item_ids=tuple("abcdefg"),
+    titles=tuple(
+        f"{name} shoes" for name in ("Fell", "Hill", "Lane", "Mile", "Path", "Road", "Way")
+    ),
+    prices=(9900, 2000, 0, 5000, 4999, 3000, 8000),
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("shoes under 50 euros", "bef"),
+        ("shoes up to $50", "bdef"),
+        ("shoes between 30 and 80 euros", "defg"),
+        ("shoes, not under 80 euros", "acg"),
+        ("cheap shoes", "bf"),
+        ("shoes like mile shoes but cheaper", "bef"),
+        ("shoes", "abcdefg"),
+    ],
+)
+def test_prices_filter_and_unknown_ones_meet_no_wish(query: str, ids: str) -> None:
+    found = search(SHOES).find(query, 7)
+    assert "".join(sorted(SHOES.item_ids[item] for item in found.items)) == ids
+    assert found.unused == ()
+
+
+def test_a_catalogue_without_prices_says_that_they_were_not_used() -> None:
+    for query in ("shoes under 50 euros", "cheap shoes", "shoes, not under 80 euros"):
+        found = search(replace(SHOES, prices=())).find(query, 7)
+        assert found.unused == ("prices",) and len(found.items) == 7

@@ -185,6 +185,19 @@ def test_descriptions_and_durations_are_read_and_are_part_of_the_catalogues_hash
         Catalogue(item_ids=("i1",), durations=(-1,))
 
 
+def test_prices_are_read_to_the_hundredth(tmp_path: Path) -> None:
+    said = ["19.99", "20", "0.5", "1e3", "1.999", "-1", ".5", ""]
+    lines = "".join(f"i{n},{price}\n" for n, price in enumerate(said))
+    catalogue, problems = read_catalogue(_write(tmp_path, f"item_id,price\n{lines}"))
+    assert catalogue.prices == (1999, 2000, 50, 0, 0, 0, 0, 0)
+    assert [problem.line for problem in problems] == [5, 6, 7, 8]
+    assert problems[0].reason == (
+        "the price is not a number with at most two decimals and counts as unknown"
+    )
+    with pytest.raises(InputError, match="prices of 0 or more"):
+        Catalogue(item_ids=("i1",), prices=(-1,))
+
+
 def test_a_catalogue_needs_identifiers_alone(tmp_path: Path) -> None:
     catalogue, problems = read_catalogue(_write(tmp_path, "item_id\n5\n3\n"))
     assert (catalogue.item_ids, catalogue.titles, problems) == (("5", "3"), (), ())

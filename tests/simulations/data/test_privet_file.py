@@ -16,7 +16,12 @@ from privet.simulations.data.synthetic import SyntheticConfig, synthesize
 def _dataset() -> Dataset:
     dataset = synthesize(SyntheticConfig(users=12, items=30), seed=5).dataset
     weights = np.linspace(0.1, 5, len(dataset.cohort.items))
-    described = replace(dataset.catalogue, descriptions=("", "é") * 15, durations=tuple(range(30)))
+    described = replace(
+        dataset.catalogue,
+        descriptions=("", "é") * 15,
+        durations=tuple(range(30)),
+        prices=tuple(range(0, 60, 2)),
+    )
     return replace(
         dataset,
         catalogue=described,

@@ -9,8 +9,8 @@ Which item is asked about goes by the chance times a *root* of that variance: wh
 counts, and half of the questions get none, what people know is worth more than what would tell most
 (Rashid et al. 2002, who take the logarithm of one of them). The constants were chosen on MovieLens
 100K: a head of 20 items; the fourth root; the chance of knowing an item from popularity before the
-first like, after it the mean of that and of the belief; what is said of categories counts a tenth,
-for answers about whole categories moved rankings little there.
+first like, after it the mean of that and of the belief; what is said of categories counts 3 %, for
+answers about whole categories moved rankings little there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ from privet.privacy.errors import InputError
 
 HEAD = 20
 _ROOT = 0.25
-_CATEGORY_TRUST = 0.1
+_CATEGORY_TRUST = 0.03
 _WAYS = {Answer.MORE: 1, Answer.LESS: -1, Answer.SAME: 0}
 
 
@@ -54,7 +54,7 @@ class AskRules:
 
     kinds: frozenset[Ask] = frozenset(Ask)
     least_worth: float = 0.002
-    effort: float = 1.5
+    effort: float = 1.2
     most_known: float = 0.6
     pool: int = 300
     sensitive: Sensitive = field(default_factory=Sensitive)

@@ -26,7 +26,7 @@ _MOST_FACTORS = 64
 _LARGEST_WEIGHT = 0.98
 _SIGN = 2 / np.pi  # share of a Gaussian's variance that its sign takes away
 _SMALLEST = 1e-12
-_UNKNOWN = 0.1  # how well items are known where nothing says which are
+_UNKNOWN = 0.02  # how well items are known where nothing says which are
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

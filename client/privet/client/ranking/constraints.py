@@ -1,4 +1,4 @@
-"""Years and durations in a query, taken out of its text by patterns. English.
+"""Years, durations and prices in a query, taken out of its text by patterns. English.
 
 "from the 90s", "90s", "in 1994", "before 1980", "since 2000", "between 1990 and 1995", "under 2
 hours", "at least 90 minutes", "1h30 or less", each also after "not" or "no". A bare year stays text,
@@ -8,7 +8,9 @@ for it may be a title ("1984"); a bare decade does not.
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from privet.client.ranking.limits import Limits, Patterns, Range, compiled, take
+from privet.client.ranking.prices import PRICE_PATTERNS
 
 _WORDS = {"a": 1.0, "an": 1.0, "one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "half an": 0.5}
 _DECADES = ("twenties", "thirties", "forties", "fifties", "sixties", "seventies", "eighties")
@@ -22,81 +24,24 @@ _AMOUNT = (
     rf"{_NUMBER}[ -]?{_UNIT}(?:(?: and a half)|(?: and)? ?\d{{1,2}}(?: ?(?:minutes?|mins?|m))?)?"
     rf"(?![\w'-])"
 )
-_NOT = r"(?P<no>\b(?:no|not|nothing|none|never|don't want)(?: films?| movies?| items?)? )?"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Range:
-    """Whole numbers from ``low`` to ``high``, both included; infinity for no end."""
-
-    low: float = 0
-    high: float = math.inf
-
-    def meet(self, other: "Range") -> "Range":
-        """What lies in both; low is above high if nothing does."""
-        return Range(low=max(self.low, other.low), high=min(self.high, other.high))
-
-
-@dataclass(kw_only=True)
-class Limits:
-    """What a query says of one number of an item, such as its year.
-
-    Attributes:
-        within: Alternatives; any of them will do. Empty for no limit.
-        bounds: Must hold besides.
-        without: None of these.
-    """
-
-    within: list[Range] = field(default_factory=list)
-    bounds: Range = Range()
-    without: list[Range] = field(default_factory=list)
-
-    @property
-    def wanted(self) -> tuple[Range, ...]:
-        """Alternatives within the bounds; empty for no limit."""
-        if self.within:
-            return tuple(alternative.meet(self.bounds) for alternative in self.within)
-        return () if self.bounds == Range() else (self.bounds,)
-
-    def add(self, found: Range, *, negated: bool, alternative: bool) -> None:
-        """Note one limit."""
-        if negated:
-            self.without.append(found)
-        elif alternative:
-            self.within.append(found)
-        else:
-            self.bounds = self.bounds.meet(found)
-
-
-def take_limits(folded: str) -> tuple[str, Limits, Limits]:
-    """Take years and durations, in seconds, out of a folded text.
+def take_limits(folded: str) -> tuple[str, Limits, Limits, Limits]:
+    """Take years, durations in seconds and prices in hundredths out of a folded text.
 
     Returns:
-        The rest, with a bar where something was taken out, and the limits of years and durations.
+        The rest, with a bar where something was taken out, and the limits of years, durations and
+        prices.
     """
-    years, durations = Limits(), Limits()
+    years, durations, prices = Limits(), Limits(), Limits()
     text = " ".join(folded.split())
+    for pattern, read in PRICE_PATTERNS:
+        text = take(text, pattern, read, prices, alternative=False)
     for pattern, read in _DURATION_PATTERNS:
-        text = _take(text, pattern, read, durations, alternative=False)
+        text = take(text, pattern, read, durations, alternative=False)
     for pattern, read, alternative in _YEAR_PATTERNS:
-        text = _take(text, pattern, read, years, alternative=alternative)
-    return text, years, durations
-
-
-def _take(
-    text: str,
-    pattern: re.Pattern[str],
-    read: Callable[[re.Match[str]], list[Range]],
-    limits: Limits,
-    *,
-    alternative: bool,
-) -> str:
-    def note(match: re.Match[str]) -> str:
-        for found in read(match):
-            limits.add(found, negated=match["no"] is not None, alternative=alternative)
-        return " | "
-
-    return pattern.sub(note, text)
+        text = take(text, pattern, read, years, alternative=alternative)
+    return text, years, durations, prices
 
 
 def _periods(text: str) -> list[Range]:
@@ -149,77 +94,73 @@ def _first_number(text: str) -> str:
     return match[0] if match else ""
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w'-]){_NOT}{pattern}")
-
-
-_DURATION_PATTERNS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], list[Range]]], ...] = (
+_DURATION_PATTERNS: Patterns = (
     (
-        _compile(rf"between (?P<first>{_NUMBER})(?P<unit>[ -]?{_UNIT})? and (?P<last>{_AMOUNT})"),
+        compiled(rf"between (?P<first>{_NUMBER})(?P<unit>[ -]?{_UNIT})? and (?P<last>{_AMOUNT})"),
         _between,
     ),
     (
-        _compile(rf"(?:under|below|less than|shorter than|fewer than) (?P<a>{_AMOUNT})"),
+        compiled(rf"(?:under|below|less than|shorter than|fewer than) (?P<a>{_AMOUNT})"),
         lambda match: [Range(high=math.ceil(_seconds(match["a"])) - 1)],
     ),
     (
-        _compile(rf"(?:at most|up to|within|max|maximum) (?P<a>{_AMOUNT})"),
+        compiled(rf"(?:at most|up to|within|max|maximum) (?P<a>{_AMOUNT})"),
         lambda match: [Range(high=_seconds(match["a"]))],
     ),
     (
-        _compile(rf"(?:over|above|more than|longer than) (?P<a>{_AMOUNT})"),
+        compiled(rf"(?:over|above|more than|longer than) (?P<a>{_AMOUNT})"),
         lambda match: [Range(low=math.floor(_seconds(match["a"])) + 1)],
     ),
     (
-        _compile(rf"(?:at least|min|minimum) (?P<a>{_AMOUNT})"),
+        compiled(rf"(?:at least|min|minimum) (?P<a>{_AMOUNT})"),
         lambda match: [Range(low=_seconds(match["a"]))],
     ),
     (
-        _compile(rf"(?P<a>{_AMOUNT}) (?:or (?:less|shorter|under)|max|maximum|at most)\b"),
+        compiled(rf"(?P<a>{_AMOUNT}) (?:or (?:less|shorter|under)|max|maximum|at most)\b"),
         lambda match: [Range(high=_seconds(match["a"]))],
     ),
     (
-        _compile(rf"(?P<a>{_AMOUNT}) (?:or (?:more|longer|over)|min|minimum|at least)\b"),
+        compiled(rf"(?P<a>{_AMOUNT}) (?:or (?:more|longer|over)|min|minimum|at least)\b"),
         lambda match: [Range(low=_seconds(match["a"]))],
     ),
 )
 _YEAR_PATTERNS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], list[Range]], bool], ...] = (
     (
-        _compile(
+        compiled(
             rf"(?:between|from) (?P<a>{_PERIOD}) (?:and|to|until|till|through) (?P<b>{_PERIOD})"
         ),
         lambda match: _hull(match["a"], match["b"]),
         True,
     ),
     (
-        _compile(r"(?:(?:from|in) )?(?P<a>(?:1[89]|20)\d\d)-(?P<b>(?:1[89]|20)\d\d)(?![\w'-])"),
+        compiled(r"(?:(?:from|in) )?(?P<a>(?:1[89]|20)\d\d)-(?P<b>(?:1[89]|20)\d\d)(?![\w'-])"),
         lambda match: _hull(match["a"], match["b"]),
         True,
     ),
     (
-        _compile(rf"(?:before|older than|earlier than|prior to) (?P<a>{_PERIOD})"),
+        compiled(rf"(?:before|older than|earlier than|prior to) (?P<a>{_PERIOD})"),
         lambda match: [Range(high=_period(match["a"]).low - 1)],
         False,
     ),
     (
-        _compile(rf"(?:after|newer than|later than) (?P<a>{_PERIOD})"),
+        compiled(rf"(?:after|newer than|later than) (?P<a>{_PERIOD})"),
         lambda match: [Range(low=_period(match["a"]).high + 1)],
         False,
     ),
     (
-        _compile(rf"(?:since (?P<a>{_PERIOD})|from (?P<b>{_PERIOD}) on(?:wards?)?\b)"),
+        compiled(rf"(?:since (?P<a>{_PERIOD})|from (?P<b>{_PERIOD}) on(?:wards?)?\b)"),
         lambda match: [Range(low=_period(match["a"] or match["b"]).low)],
         False,
     ),
     (
-        _compile(rf"(?:until|till|up to) (?P<a>{_PERIOD})"),
+        compiled(rf"(?:until|till|up to) (?P<a>{_PERIOD})"),
         lambda match: [Range(high=_period(match["a"]).high)],
         False,
     ),
     (
-        _compile(rf"(?:from|in|of|during|out of) (?P<a>{_PERIOD}(?:,? (?:or|and|nor) {_PERIOD})*)"),
+        compiled(rf"(?:from|in|of|during|out of) (?P<a>{_PERIOD}(?:,? (?:or|and|nor) {_PERIOD})*)"),
         lambda match: _periods(match["a"]),
         True,
     ),
-    (_compile(rf"(?P<a>{_DECADE})(?![\w'-])"), lambda match: _periods(match["a"]), True),
+    (compiled(rf"(?P<a>{_DECADE})(?![\w'-])"), lambda match: _periods(match["a"]), True),
 )

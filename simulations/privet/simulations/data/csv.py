@@ -1,6 +1,6 @@
 """Importer of CSV files with any column names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +103,7 @@ def read_csv(
 
 
 def read_catalogue(path: Path) -> tuple[Catalogue, tuple[Problem, ...]]:
-    """Read ``item_id,title,categories,year,description,duration``; all but the first optional.
+    """Read ``item_id,title,categories,year,description,duration,price``; all but the first optional.
 
     Categories are separated by ``|``. A year, or a duration in seconds, that is not a whole number
     counts as unknown.
@@ -117,7 +117,7 @@ def read_catalogue(path: Path) -> tuple[Catalogue, tuple[Problem, ...]]:
     table = read_table(path, required=("item_id",), source="catalogue")
     problems = list(table.problems)
     ids = table.column("item_id") or []
-    numbers = {name: table.column(name) for name in ("year", "duration")}
+    numbers = {name: table.column(name) for name in _NUMBERS}
     seen: set[str] = set()
     kept = []
     for position, (item, line) in enumerate(zip(ids, table.lines, strict=True)):
@@ -128,8 +128,9 @@ def read_catalogue(path: Path) -> tuple[Catalogue, tuple[Problem, ...]]:
         seen.add(item)
         kept.append(position)
         for name, values in numbers.items():
-            if values is not None and values[position].strip() and not _whole(values[position]):
-                reason = f"the {name} is not a whole number and counts as unknown"
+            read, kind = _NUMBERS[name]
+            if values is not None and values[position].strip() and not read(values[position]):
+                reason = f"the {name} is not a {kind} and counts as unknown"
                 problems.append(Problem(line=line, reason=reason, source="catalogue"))
 
     def kept_of(values: list[str] | None) -> tuple[str, ...]:
@@ -142,6 +143,7 @@ def read_catalogue(path: Path) -> tuple[Catalogue, tuple[Problem, ...]]:
         years=tuple(_whole(text) for text in kept_of(numbers["year"])),
         descriptions=kept_of(table.column("description")),
         durations=tuple(_whole(text) for text in kept_of(numbers["duration"])),
+        prices=tuple(_hundredths(text) for text in kept_of(numbers["price"])),
     )
     return found, tuple(sorted(problems, key=lambda problem: problem.line))
 
@@ -229,3 +231,18 @@ def _names(text: str) -> tuple[str, ...]:
 def _whole(text: str) -> int:
     text = text.strip()
     return int(text) if text.isascii() and text.isdecimal() else 0
+
+
+def _hundredths(text: str) -> int:
+    """A price such as 49, 49.9 or 49.90 in hundredths, without a rounding error; 0 if it is none."""
+    whole, _, part = text.strip().partition(".")
+    digits = f"{whole}{part.ljust(2, '0')}"
+    return _whole(digits) if whole and len(part) <= 2 else 0
+
+
+_NUMBERS: Mapping[str, tuple[Callable[[str], int], str]] = {
+    "year": (_whole, "whole number"),
+    "duration": (_whole, "whole number"),
+    "price": (_hundredths, "number with at most two decimals"),
+}
+"""Columns of numbers, how each is read, and what it is."""

@@ -21,7 +21,7 @@ from privet.simulations.data.dataset import Dataset, Problem, Split
 from privet.simulations.data.npz import read_npz
 
 FORMAT = "privet-dataset"
-VERSION = 2
+VERSION = 3
 SUFFIX = ".privet"
 _PARTS = ("train", "valid", "test")
 
@@ -98,6 +98,7 @@ def _header(dataset: Dataset) -> dict[str, Any]:
             "years": catalogue.years,
             "descriptions": catalogue.descriptions,
             "durations": catalogue.durations,
+            "prices": catalogue.prices,
             "declared_public": catalogue.declared_public,
         },
         "user_ids": dataset.user_ids,
@@ -134,6 +135,7 @@ def _dataset(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Dataset
         years=tuple(items["years"]),
         descriptions=tuple(items["descriptions"]),
         durations=tuple(items["durations"]),
+        prices=tuple(items["prices"]),
         declared_public=items["declared_public"],
     )
     split = None
