@@ -43,7 +43,7 @@ from privet.simulations.evaluation.intervals import mean_interval, paired_differ
 
 DATA = os.environ.get("DATA", "ml-1m")
 EPSILON = 8.0 if DATA == "ml-100k" else 4.0
-USERS = int(os.environ.get("USERS", "500"))
+USERS = int(os.environ.get("USERS", "1000"))
 AFTER = (0, 1, 3, 5, 10)
 K = 20
 KINDS = {
@@ -64,7 +64,7 @@ class World:
         parts = (DATA,) if DATA == "ml-100k" else (DATA, "full_ranking.npz")
         task = real_task(*parts)
         fit = np.flatnonzero((task.test.sizes > 0) & (task.train.sizes >= 5))
-        new = np.sort(np.random.default_rng(0).permutation(fit)[:USERS])
+        new = np.sort(np.random.default_rng(2).permutation(fit)[:USERS])
         rest = np.setdiff1d(np.arange(len(task.train)), new)
         shared = measure(
             Spectral(),
@@ -74,7 +74,8 @@ class World:
         )[0].shared
         self.train, self.test = task.train.take(new), task.test.take(new)
         self.catalogue, self.categories = task.catalogue, Categories.of(task.catalogue)
-        self.taste = Taste.of(self.categories, shared)
+        published = Published(model=Spectral(), shared=shared)
+        self.taste = Taste.of(task.catalogue, self.categories, published)
         self.popular = np.argsort(-self.taste.known, kind="stable")
         known = self.taste.known @ self.categories.shares
         self.usual = known / known.sum()
@@ -83,7 +84,7 @@ class World:
             vectors=TfIdf.build(task.catalogue),
             categories=self.categories,
             weighting=Weighting(),
-            published=Published(model=Spectral(), shared=shared),
+            published=published,
         )
         self.askers = {
             name: Asker(

@@ -172,7 +172,7 @@ def test_nothing_is_asked_where_no_question_is_worth_it() -> None:
 
 
 def test_without_a_model_categories_are_asked_about() -> None:
-    first = asker(Taste.of(CATEGORIES)).next(NOBODY, events=[], entries={}, now=NOW)
+    first = asker(Taste.of(CATALOGUE, CATEGORIES)).next(NOBODY, events=[], entries={}, now=NOW)
     assert first is not None and first.kind is Ask.CATEGORY
 
 

@@ -1,12 +1,16 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from privet.client.learning.published import Published
 from privet.client.profile.taste import Belief, Taste
 from privet.client.ranking.categories import Categories
 from privet.models.catalogue import Catalogue
+from privet.models.spectral import Spectral
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(0, 8), st.integers(0, 2**32 - 1))
 
@@ -14,6 +18,11 @@ SIZES = st.tuples(st.integers(1, 6), st.integers(0, 8), st.integers(0, 2**32 - 1
 def drawn(size: int, answers: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     rng = np.random.default_rng(seed)
     return rng.standard_normal((answers, size)), rng.choice([-1.0, 1.0], answers)
+
+
+def of(catalogue: Catalogue, shared: Any, item_ids: tuple[str, ...] | None = None) -> Taste:
+    published = Published(model=Spectral(), shared=shared, item_ids=item_ids)
+    return Taste.of(catalogue, Categories.of(catalogue), published)
 
 
 def new(size: int) -> Belief:
@@ -68,8 +77,7 @@ def test_factors_of_a_published_model_give_its_own_map_back() -> None:
         "weights": weights,
         "leave_out": np.ones(6),
     }
-    categories = Categories.of(Catalogue(item_ids=tuple("abcdefgh")))
-    taste = Taste.of(categories, shared)
+    taste = of(Catalogue(item_ids=tuple("abcdefgh")), shared)
     history = rng.integers(0, 2, 6).astype(float)
     belief = taste.before().after(taste.factors[shared["head"]], history.tolist())
     mapped = (vectors * weights) @ vectors.T @ history
@@ -87,6 +95,20 @@ def test_a_map_without_vectors_gives_the_same_directions() -> None:
         "head": np.arange(90),
         "item_map": (vectors * weights) @ vectors.T,
     }
-    taste = Taste.of(Categories.of(Catalogue(item_ids=tuple(map(str, range(90))))), shared)
+    taste = of(Catalogue(item_ids=tuple(map(str, range(90)))), shared)
     kept = (vectors * (weights / (1 - weights))) @ vectors.T
     assert taste.factors @ taste.factors.T == pytest.approx(kept, abs=1e-6)
+
+
+def test_items_are_found_by_name_where_the_catalogue_has_others_than_the_model() -> None:
+    shared = {
+        "popularity": np.array([1.0, 4.0, 2.0]),
+        "head": np.array([1, 2]),
+        "vectors": np.eye(2),
+        "weights": np.array([0.5, 0.5]),
+    }
+    found = of(Catalogue(item_ids=("new", "c", "a")), shared, ("a", "b", "c"))
+    assert found.known.tolist() == [0.0, 0.5, 0.25]
+    assert found.factors.tolist() == [[0.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
+    popular = of(Catalogue(item_ids=("c", "a")), {"popularity": np.ones(2)})
+    assert popular.factors.shape == (2, 0) and popular.known.tolist() == [1.0, 1.0]

@@ -16,6 +16,7 @@ _DETERMINERS = frozenset(("the", "its", "their", "his", "her", "a", "an", "our",
 _FEWEST_TEXTS = 5
 _LEAST_SHARE = 0.01
 _MOST_NOUNS = 200
+_MOST_TEXTS = 2000
 
 
 class Domain(StrEnum):
@@ -115,8 +116,12 @@ class Aspects:
 
 
 def frequent_nouns(texts: Sequence[str]) -> tuple[str, ...]:
-    """Words that end a phrase after "the", "its", ... in many texts: "the old lighthouse, ..."."""
+    """Words that end a phrase after "the", "its", ... in many texts: "the old lighthouse, ...".
+
+    Of more than 2,000 texts that many are read, at equal distances.
+    """
     counts: Counter[str] = Counter()
+    texts = texts[:: -(-len(texts) // _MOST_TEXTS) or 1]
     for text in texts:
         counts.update({noun for part in re.split(r"[^\w\s'-]+", text) for noun in _nouns(part)})
     least = max(_FEWEST_TEXTS, _LEAST_SHARE * len(texts))

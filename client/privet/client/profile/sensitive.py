@@ -76,16 +76,21 @@ class Sensitive:
             raise InputError(f"Expected sensitive phrases of one to {_LONGEST} words.")
 
     @cached_property
-    def _keys(self) -> frozenset[str]:
-        return frozenset(" ".join(map(_singular, words(said))) for said in self.words)
+    def _phrases(self) -> Mapping[str, tuple[list[str], ...]]:
+        """The phrases by their first word."""
+        found: dict[str, tuple[list[str], ...]] = {}
+        for said in self.words:
+            phrase = [_singular(word) for word in words(said)]
+            found[phrase[0]] = (*found.get(phrase[0], ()), phrase)
+        return found
 
     def touches(self, texts: Iterable[str]) -> bool:
         """Whether one of the words is in one of the texts."""
         for text in texts:
             said = [_singular(part) for word in words(text) for part in (word, *_parts(word))]
-            spans = (said[at : at + n] for n in range(1, _LONGEST + 1) for at in range(len(said)))
-            if any(" ".join(span) in self._keys for span in spans):
-                return True
+            for at, word in enumerate(said):
+                if any(said[at : at + len(p)] == p for p in self._phrases.get(word, ())):
+                    return True
         return False
 
     def of_item(self, catalogue: Catalogue, item: int) -> bool:

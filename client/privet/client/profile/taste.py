@@ -12,13 +12,17 @@ may come to be recommended (A-optimal design), as a share of what there was befo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from privet.client.learning.published import Published
 from privet.client.ranking.categories import Categories
-from privet.models.model import SharedState
+from privet.models.catalogue import Catalogue
+
+if TYPE_CHECKING:  # a model brings its plan and accounting along; an app without one needs neither
+    from privet.models.model import SharedState
 
 Vector = NDArray[np.float64]
 
@@ -42,24 +46,35 @@ class Taste:
     known: Vector
 
     @classmethod
-    def of(cls, categories: Categories, shared: SharedState | None = None) -> Self:
+    def of(
+        cls, catalogue: Catalogue, categories: Categories, published: Published | None = None
+    ) -> Self:
         """Factors of a published model of Spectral; without one, of the items' categories.
 
         Args:
-            categories: Of the catalogue.
-            shared: Shared state of ``spectral`` or ``popularity``; None if there is no model.
+            catalogue: The items.
+            categories: Of the same catalogue.
+            published: A model, as the recommender has it; of one that is not Spectral only the
+                popularity is used.
         """
-        n_items = len(categories.shares)
+        n_items = len(catalogue)
+        shared = {} if published is None else published.shared
+        ids = published.item_ids if published is not None and published.item_ids else None
+        places = [catalogue.index(item) for item in ids or catalogue.item_ids]
+        held = np.array([place is not None for place in places], bool)
+        place = np.array([-1 if at is None else at for at in places], np.int64)
         known = np.full(n_items, _UNKNOWN)
-        if shared is not None and "popularity" in shared:
+        if "popularity" in shared:
             popularity = np.maximum(np.asarray(shared["popularity"], np.float64), 0)
-            known = popularity / max(float(popularity.max()), _SMALLEST)
-        if shared is None or not {"vectors", "item_map"} & set(shared):
+            known = np.zeros(n_items)
+            known[place[held]] = popularity[held] / max(float(popularity.max()), _SMALLEST)
+        if not {"vectors", "item_map"} & set(shared):
             return cls(factors=_common(categories.shares), known=known)
         vectors, weights = _directions(shared)
-        lengths = np.sqrt(weights / (1 - weights))
+        head = np.asarray(shared["head"], np.int64)
         factors = np.zeros((n_items, len(weights)))
-        factors[np.asarray(shared["head"], np.int64)] = vectors * lengths
+        rows = (vectors * np.sqrt(weights / (1 - weights)))[held[head]]
+        factors[place[head[held[head]]]] = rows
         return cls(factors=factors, known=known)
 
     def before(self) -> "Belief":
@@ -127,7 +142,7 @@ class Belief:
         return Belief(mean=self.mean + shift * spread, covariance=covariance)
 
 
-def _directions(shared: SharedState) -> tuple[Vector, Vector]:
+def _directions(shared: "SharedState") -> tuple[Vector, Vector]:
     """Leading orthonormal directions over the head, and their weights in [0, 1)."""
     if "vectors" in shared:
         vectors = np.asarray(shared["vectors"], np.float64)
