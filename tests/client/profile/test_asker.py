@@ -246,3 +246,15 @@ def test_scores_of_another_catalogue_are_refused() -> None:
 def test_rules_out_of_range_are_refused(rules: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="Expected"):
         AskRules(**rules)
+
+
+def test_of_a_catalogue_that_says_nothing_of_its_items_nothing_is_asked() -> None:
+    bare = Catalogue(item_ids=("a", "b"))
+    categories = Categories.of(bare)
+    one = Asker(
+        catalogue=bare,
+        categories=categories,
+        taste=Taste.of(bare, categories),
+        weighting=Weighting(),
+    )
+    assert one.next(np.zeros(2), events=[], entries={}, now=NOW) is None
