@@ -169,7 +169,7 @@ def test_an_event_holds_no_text() -> None:
     text = "My neighbour Zebedee says that the plot is awful."
     event = READER.read(text).event("b", time=1)
     assert b"Zebedee" not in event.to_bytes() and b"neighbour" not in event.to_bytes()
-    assert "plot" not in repr(event) + repr(READER.read(text))
+    assert "plot" not in repr(event) + repr(READER.read(text)) + repr(READER.read(text).opinions)
 
 
 def test_without_the_extra_there_is_an_error_that_says_what_to_install(

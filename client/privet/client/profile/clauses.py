@@ -15,7 +15,7 @@ _TOKEN = re.compile(
 _LONGEST_TEXT, _LONGEST_SENTENCE = 20_000, 120
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Word:
     """A word, or a mark, and where it stands."""
 

@@ -28,7 +28,7 @@ _LEAST_HABIT = 0.2
 _WAY = {Answer.MORE: 1.0, Answer.LESS: -1.0}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Topic:
     """What is thought of a topic.
 
@@ -45,7 +45,7 @@ class Topic:
     locked: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Liking:
     """What is thought of an item.
 
@@ -60,7 +60,7 @@ class Liking:
     basis: Basis
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Custom:
     """What is thought of a habit.
 

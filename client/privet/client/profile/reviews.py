@@ -24,7 +24,7 @@ _FEWEST_KNOWN = 0.5
 _PRICE, _FOR_THE = "price", ("for the", "for its", "for that")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Opinion:
     """What a clause says of one aspect.
 

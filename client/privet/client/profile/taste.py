@@ -83,7 +83,7 @@ class Taste:
         return Belief(mean=np.zeros(size), covariance=np.eye(size))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Belief:
     """A Gaussian over tastes; sensitive.
 

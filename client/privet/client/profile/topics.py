@@ -21,7 +21,7 @@ _TOPIC, _INFERENCE = "client topic: ", "client inference"
 _WAY = {Answer.MORE: WISH, Answer.LESS: -WISH, Answer.SAME: 0.0}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Edit:
     """What somebody made of a topic.
 
