@@ -5,10 +5,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.client.learning.world import NOW, now, published
+from tests.client.learning.world import made as recommender
 from tests.client.profile.sentences import HELD_OUT, TUNED
 
+from privet.client.learning.situation import Mode
 from privet.client.profile.aspects import Aspects, Domain, frequent_nouns
 from privet.client.profile.reviews import Review, Reviews
+from privet.client.profile.topics import wishes
 from privet.client.vault.event import Event
 from privet.client.vault.history import history
 from privet.models.catalogue import Catalogue
@@ -180,3 +184,19 @@ def test_without_the_extra_there_is_an_error_that_says_what_to_install(
         Reviews(Aspects.of(FILMS))
     stars = Review(known=False).event("b", time=1, value=1.0)
     assert np.isclose(weight_of(stars), 1.0)
+
+
+def test_a_review_moves_what_is_like_the_item_up_or_down() -> None:
+    def score_of_two(*events: Event) -> float:
+        one = recommender(published())
+        one.reset(events, topics=wishes(events, {}))
+        values = one.scores(Mode.PERSONAL, now()).values
+        return float(values[2] - values[3])
+
+    praise = READER.read("Wonderful, I loved it!").event("item 0", time=NOW - 60)
+    blame = READER.read("Awful, a waste of time.").event("item 0", time=NOW - 60)
+    unknown = READER.read("Der Film ist sehr schlecht").event("item 0", time=NOW - 60)
+    assert score_of_two(praise) > score_of_two() >= score_of_two(blame)
+    assert score_of_two(unknown) == score_of_two()
+    fond = READER.read("I love animation and comedy.").event("absent", time=NOW - 60)
+    assert score_of_two(fond) > score_of_two()
