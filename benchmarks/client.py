@@ -253,7 +253,7 @@ def use(catalogue: Catalogue, suffix: str) -> Iterator[Figure]:
                 yield timed(f"{name}{suffix}, ms", call)
 
             def record_and_list() -> None:
-                client._memory.record(event(rng, len(catalogue), EVENTS))
+                client._parts.memory.record(event(rng, len(catalogue), EVENTS))
                 client.recommend(10)
 
             yield timed(f"record and recommend(10){suffix}, ms", record_and_list)

@@ -1,98 +1,59 @@
 """The object that apps embed: a user's history, recommendations from it, and their rights over it.
 
-All of it works on the device, without a server. ``docs/client.md`` says how to embed it.
+All of it works on the device, without a server. ``docs/client.md`` says how to embed it. The work is
+done by the parts that the methods call, a file each.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from threading import RLock
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
-from privet.client.controls import Controls, Feedback
-from privet.client.features import Features
+from privet.client.contributing import Contributing
+from privet.client.controls import Feedback
+from privet.client.holding import Holding
 from privet.client.learning.published import Published
-from privet.client.learning.situation import Mode, Situation
-from privet.client.lists import (
-    Request,
-    alike,
-    found,
-    position,
-    recommended,
-    situation_of,
-    why,
-    why_item,
-)
-from privet.client.memory import Memory
-from privet.client.opening import open_vault
+from privet.client.learning.situation import Mode
+from privet.client.opening import opened_parts
+from privet.client.parts import Context, Parts, alone
 from privet.client.policy import Policy
+from privet.client.portrait import Portrait
+from privet.client.profile.profile import Profile
+from privet.client.profile.questions import Answer
 from privet.client.ranking.wording import ENGLISH, Wording
-from privet.client.results import Hit, Hits, Kept, Recommendation, Why
-from privet.client.rights.consents import Consents
+from privet.client.recommending import Recommending
+from privet.client.recording import Recording
+from privet.client.results import Asking, Hit, Hits, Kept, Recommendation, Why
 from privet.client.rights.notice import Notice
-from privet.client.vault.event import Event
+from privet.client.rights.receipts import ConsentReceipt
 from privet.client.vault.key_source import KeySource
-from privet.client.vault.portable import export_file
-from privet.client.vault.receipt import Receipt
-from privet.client.vault.vault import Vault
 from privet.models.catalogue import Catalogue
 from privet.models.content import ItemVectors
-from privet.privacy.canonical import Json
-from privet.privacy.errors import InputError
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-Context = Mapping[str, Json]
-"""What an app says of a moment: ``device``, ``session``, ``utc_offset_s``, and anything else."""
+if TYPE_CHECKING:  # with a place in a federation come plans and accounting
+    from privet.client.federated import Federated
+    from privet.client.rights.erasure import ErasureReceipt
 
 
-def _alone(
-    method: Callable[Concatenate["Client", _P], _T],
-) -> Callable[Concatenate["Client", _P], _T]:
-    """One thread at a time."""
-
-    @wraps(method)
-    def call(self: "Client", /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        with self._lock:
-            return method(self, *args, **kwargs)
-
-    return call
-
-
-class Client:
-    """One user's client; made by `open`, used by one thread at a time or by many.
+class Client(Contributing):
+    """One user's client; made by `open`, used by one thread or by many, one after the other.
 
     Attributes:
         consent: What the user agreed to: ``grant``, ``withdraw``, ``receipts``, ``honour_gpc``.
 
     Formal Guarantees:
-        No method opens a connection but `connect` and `train_if_due`, and these only with consent
-        to contribute. Nothing of what a user does is recorded without consent to personalize, and
-        without it recommendations follow from nothing about them but what they hid and blocked.
-        What was recorded is on the disk when the method returns; see `Vault`.
+        No method opens a connection but `train_if_due` and `preview_upload`, and these only with
+        consent to contribute. Nothing of what a user does is recorded without consent to
+        personalize, and without it recommendations follow from nothing about them but what they hid
+        and blocked. What was recorded is on the disk when the method returns; see `Vault`.
     """
 
-    def __init__(
-        self,
-        vault: Vault,
-        features: Features,
-        policy: Policy,
-        *,
-        notice: Notice | None,
-        published: Published | None,
-        clock: Callable[[], float],
-    ) -> None:
-        """Put the parts together; apps call `open`."""
-        self._lock = RLock()
-        self._vault, self._features, self._policy = vault, features, policy
-        self._published, self._clock = published, clock
-        self._controls = Controls(vault)
-        self.consent = Consents(vault, notice=notice, clock=clock)
-        self._memory = Memory(
-            vault, features, policy, published=lambda: self._published, topics=dict
-        )
+    def __init__(self, parts: Parts) -> None:
+        """Put the parts to work; apps call `open`."""
+        self._parts, self._lock, self.consent = parts, parts.lock, parts.consents
+        self._recording, self._recommending = Recording(parts), Recommending(parts)
+        self._portrait, self._holding = Portrait(parts), Holding(parts)
 
     @classmethod
     def open(
@@ -119,7 +80,7 @@ class Client:
             key: Where the key comes from; there is no store without one.
             policy: What the app decides.
             notice: What the app tells its user; consent receipts repeat it.
-            published: A model that the app brings along, if it does.
+            published: A model that the app brings along; a federation's goes before it.
             vectors: Item vectors of an encoder of the app's; words if not given.
             create: Whether a store may be made if there is none.
             busy_seconds: How long to wait for another process that writes.
@@ -129,16 +90,19 @@ class Client:
             InputError: As `Vault`.
             IntegrityError: As `Vault`.
         """
-        file, policy = Path(path), policy or Policy()
-        vault = open_vault(file, key=key, create=create, busy_seconds=busy_seconds, clock=clock)
-        features = Features(
-            catalogue,
-            hashing=policy.hashing,
-            file=file.with_name(file.name + ".features") if policy.keep_features else None,
-            vault=vault,
+        parts = opened_parts(
+            Path(path),
+            catalogue=catalogue,
+            key=key,
+            policy=policy or Policy(),
+            notice=notice,
+            published=published,
             vectors=vectors,
+            create=create,
+            busy_seconds=busy_seconds,
+            clock=clock,
         )
-        return cls(vault, features, policy, notice=notice, published=published, clock=clock)
+        return cls(parts)
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -153,21 +117,22 @@ class Client:
         """Close it."""
         self.close()
 
-    @_alone
     def close(self) -> None:
-        """Put on the disk what waits, close the store and forget what was learnt."""
-        try:
-            self._memory.flush()
-        finally:
-            self._vault.close()
-            self._memory.forget()
+        """Put on the disk what waits, end training, close the store, forget what was learnt."""
+        self._parts.place.close()
+        with self._lock:
+            try:
+                self._parts.memory.flush()
+            finally:
+                self._parts.vault.close()
+                self._parts.memory.forget()
 
-    @_alone
+    @alone
     def flush(self) -> None:
         """Put on the disk what waits, and erase what the policy no longer allows to keep."""
-        self._memory.flush()
+        self._parts.memory.flush()
 
-    @_alone
+    @alone
     def record(
         self,
         kind: str,
@@ -190,33 +155,30 @@ class Client:
         Raises:
             InputError: It cannot be kept; the disk is full; another process holds the store.
         """
-        event = Event(
-            kind=kind,
-            item=item,
-            time=self._now if time is None else time,
-            value=value,
-            context=context or {},
-        )
-        if not self.consent.may_record:
-            return Kept.NOT_CONSENTED
-        self._memory.record(event)
-        known = not item or self._features.catalogue.index(item) is not None
-        return Kept.KEPT if known else Kept.UNKNOWN_ITEM
+        return self._recording.record(kind, item, value=value, time=time, context=context)
 
-    @_alone
+    @alone
     def record_impressions(
         self, shown: Iterable[Recommendation | str], *, context: Context | None = None
     ) -> Kept:
         """Note what was shown: on the disk with the next `record`, `flush` or `close`."""
-        now, names = self._now, [one if isinstance(one, str) else one.item for one in shown]
-        events = [Event(kind="impression", item=n, time=now, context=context or {}) for n in names]
-        if not self.consent.may_record:
-            return Kept.NOT_CONSENTED
-        self._memory.wait(*events)
-        known = all(self._features.catalogue.index(name) is not None for name in names)
-        return Kept.KEPT if known else Kept.UNKNOWN_ITEM
+        return self._recording.record_impressions(shown, context=context)
 
-    @_alone
+    @alone
+    def review(self, item: str, text: str, *, value: float | None = None) -> Kept:
+        """Record what a review of the user's says, read on the device; the text is not kept.
+
+        Args:
+            item: The item's identifier.
+            text: In English; any other says nothing.
+            value: The user's own verdict, from -1 to 1; it goes before the text's.
+
+        Raises:
+            InputError: The extra ``text`` is missing, or it cannot be kept.
+        """
+        return self._portrait.review(item, text, value=value)
+
+    @alone
     def feedback(self, said: Feedback | str, *, item: str = "", topic: str = "") -> Kept:
         """Follow what the user says: more or less of something, or none of it at all.
 
@@ -228,13 +190,9 @@ class Client:
         Raises:
             InputError: Not one item or one topic, as the word needs it.
         """
-        word = _feedback(said, item=item, topic=topic)
-        if word in (Feedback.MORE, Feedback.LESS):
-            return self.record(str(word), item, context={"topic": topic} if topic else {})
-        self._controls.follow(word, item or topic)
-        return Kept.KEPT
+        return self._recording.feedback(said, item=item, topic=topic)
 
-    @_alone
+    @alone
     def recommend(
         self,
         k: int = 10,
@@ -260,22 +218,16 @@ class Client:
         Raises:
             InputError: A value out of its range.
         """
-        wanted = self._mode(mode)
-        request = Request(
-            k=k,
-            situation=self._situation(context),
-            mode=wanted,
+        return self._recommending.recommend(
+            k,
+            context=context,
             query=query,
+            mode=mode,
             diversity=diversity,
-            exclude_seen=exclude_seen if self.consent.may_record else False,
-            hidden=self._controls.hidden,
-            blocked=self._controls.blocked,
+            exclude_seen=exclude_seen,
         )
-        read = wanted is not Mode.POPULAR or bool(request.exclude_seen)
-        recommender = self._memory.recommender(personal=read)
-        return recommended(request, recommender, self._features, self._policy.lists)
 
-    @_alone
+    @alone
     def explain(self, of: Recommendation | str, *, wording: Wording = ENGLISH) -> Why:
         """Why an item is in its list, or what an item's score is made of now.
 
@@ -286,88 +238,137 @@ class Client:
         Raises:
             InputError: The catalogue does not have the item.
         """
-        catalogue = self._features.catalogue
-        if isinstance(of, Recommendation):
-            return why(of, catalogue, wording)
-        item, mode = position(catalogue, of), self._mode(Mode.PERSONAL)
-        recommender = self._memory.recommender(personal=mode is not Mode.POPULAR)
-        return why_item(item, recommender.scores(mode, self._situation(None)), catalogue, wording)
+        return self._recommending.explain(of, wording=wording)
 
-    @_alone
+    @alone
     def search(self, query: str, k: int = 10) -> Hits:
         """What fits a query best; of equal fits what the user likes. Nothing is recorded.
 
         Raises:
             InputError: A query that is too long, or a negative k.
         """
-        mode = self._mode(Mode.PERSONAL)
-        recommender = self._memory.recommender(personal=mode is not Mode.POPULAR)
-        prior = recommender.scores(mode, self._situation(None)).values
-        return found(query, k, self._features, prior)
+        return self._recommending.search(query, k)
 
-    @_alone
+    @alone
     def similar(self, item: str, k: int = 10) -> tuple[Hit, ...]:
         """The items that are most like one of them, by what the catalogue says.
 
         Raises:
-            InputError: The catalogue does not have the item.
+            InputError: The catalogue does not have the item, or a negative k.
         """
-        return alike(position(self._features.catalogue, item), k, self._features)
+        return self._recommending.similar(item, k)
 
-    @_alone
-    def export(self, path: Path | str) -> None:
-        """Write everything that the store holds to a new file, .json or .csv, in the clear.
+    @alone
+    def profile(self, *, context: Context | None = None) -> Profile:
+        """What is thought of the user, each part told or inferred; without consent what they told."""
+        return self._portrait.profile(context)
+
+    @alone
+    def edit_profile(
+        self,
+        topic: str = "",
+        *,
+        weight: float | None = None,
+        locked: bool = False,
+        remove: bool = False,
+        undo: bool = False,
+        inferred: bool | None = None,
+    ) -> Kept:
+        """Correct the profile; one edit a call.
+
+        Args:
+            topic: A category, for all but ``inferred``.
+            weight: How much of it is wanted, from -1 to 1.
+            locked: Whether nothing but another edit may move that.
+            remove: It is to count nothing, and not to be inferred again.
+            undo: Take back the edit of this topic.
+            inferred: Whether the profile shows what was inferred.
 
         Raises:
-            InputError: As `export_file`.
+            InputError: Not one edit, or a weight out of its range.
         """
-        self._memory.flush()
-        export_file(self._vault, Path(path))
+        return self._portrait.edit(
+            topic, weight=weight, locked=locked, remove=remove, undo=undo, inferred=inferred
+        )
 
-    @_alone
+    @alone
+    def ask(self, *, context: Context | None = None) -> Asking | None:
+        """The question whose answer is worth most now, if one is worth it; none without consent.
+
+        It is put again until `answer` was called, and never after that.
+        """
+        return self._portrait.ask(context)
+
+    @alone
+    def answer(self, asking: Asking, answer: Answer | str) -> Kept:
+        """Keep what the user said to a question; ``skip`` is an answer to any.
+
+        Raises:
+            InputError: No answer to this question.
+        """
+        return self._portrait.answer(asking, answer)
+
+    @alone
+    def main_parameters(self) -> tuple[str, ...]:
+        """What matters most in this user's lists, and what they can change, in sentences.
+
+        For Article 27 of the Digital Services Act; every figure is of this user's own lists.
+        """
+        return self._holding.main_parameters(self._recommending)
+
+    @alone
+    def opt_out(self, scope: str) -> ConsentReceipt:
+        """The user says no for good, to ``contribute``, ``personalize`` or ``all``; see `Consents`.
+
+        Raises:
+            InputError: Another scope.
+        """
+        return self.consent.opt_out(scope)
+
+    @alone
+    def has_opted_out(self, scope: str) -> bool:
+        """Whether the user, or their Global Privacy Control, opted out of all of a scope.
+
+        Raises:
+            InputError: Another scope.
+        """
+        return self.consent.has_opted_out(scope)
+
+    @alone
+    def ledger(self) -> tuple[str, ...]:
+        """What left this device, when, to whom and what it tells at most, in sentences."""
+        return self._holding.ledger()
+
+    @alone
+    def export(self, path: Path | str) -> None:
+        """Write everything that is held of the user to a new file, .json or .csv, in the clear.
+
+        Raises:
+            InputError: Another suffix, the file is there already, or it cannot be written.
+        """
+        self._holding.export(Path(path))
+
     def erase(
         self, *, items: Iterable[str] | None = None, before: int | None = None, all: bool = False
-    ) -> Receipt:
-        """Erase for good, and compute anew what followed from it; see `Vault.erase`.
+    ) -> "ErasureReceipt":
+        """Erase for good: events of some items, before a time, or everything; with a receipt.
+
+        Everything includes consents, what was kept of the catalogue, and the place in a federation.
+
+        Args:
+            items: Identifiers.
+            before: Unix seconds, not included.
+            all: Everything.
 
         Raises:
-            InputError: As `Vault.erase`.
+            InputError: Not exactly one of the three; or something could not be removed, and calling
+                it again goes on.
         """
-        if items is not None and not isinstance(items, str):
-            items = list(items)
-            self._controls.forget(items)
-        if all and items is None and before is None:
-            self._memory.drop_waiting()
-            self._features.forget()
-        self._memory.flush()
-        self._memory.forget()
-        return self._vault.erase(items=items, before=before, all=all)
+        with self._parts.place.paused(), self._lock:
+            return self._holding.erase(items=items, before=before, all=all)
 
-    @property
-    def _now(self) -> int:
-        return max(0, int(self._clock()))
+    def _federated(self) -> "Federated":
+        return self._parts.place.made()
 
-    def _mode(self, mode: Mode | str) -> Mode:
-        try:
-            wanted = Mode(mode)
-        except ValueError:
-            names = ", ".join(Mode)
-            raise InputError(f"Expected a mode, one of {names}.") from None
-        return wanted if self.consent.may_record else Mode.POPULAR
-
-    def _situation(self, context: Context | None) -> Situation:
-        now = self._now
-        offset = time.localtime(now).tm_gmtoff
-        return situation_of(context or {}, now=now, utc_offset_s=offset)
-
-
-def _feedback(said: Feedback | str, *, item: str, topic: str) -> Feedback:
-    try:
-        word = Feedback(said)
-    except ValueError:
-        raise InputError(f"Expected one of: {', '.join(Feedback)}.") from None
-    of_item = word in (Feedback.HIDE, Feedback.SHOW)
-    of_topic = word in (Feedback.BLOCK_TOPIC, Feedback.ALLOW_TOPIC)
-    if bool(item) == bool(topic) or (of_item and topic) or (of_topic and item):
-        raise InputError(f"Expected one item or one topic, as {word} needs it.")
-    return word
+    def _joined(self) -> "Federated | None":
+        return self._parts.place.joined()

@@ -1,6 +1,5 @@
 """From a request to a list, and from a list to its reasons; nothing here reads or writes a file."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,14 +8,13 @@ from numpy.typing import NDArray
 from privet.client.features import Features
 from privet.client.learning.recommender import Recommender
 from privet.client.learning.scored import Scored
-from privet.client.learning.situation import Mode, Situation, said
-from privet.client.ranking.explain import Basis, Term, explain, list_term
+from privet.client.learning.situation import Mode, Situation
+from privet.client.ranking.explain import Basis, Explanation, Term, explain, list_term
 from privet.client.ranking.rerank import ListRules, Placed, candidates, rerank
 from privet.client.ranking.wording import Wording, say
 from privet.client.results import Because, Hit, Hits, Recommendation, Why
 from privet.models.catalogue import Catalogue
 from privet.models.content import nearest
-from privet.privacy.canonical import Json
 from privet.privacy.errors import InputError
 
 
@@ -95,17 +93,21 @@ def recommended(
     )
 
 
-def why(recommendation: Recommendation, catalogue: Catalogue, wording: Wording) -> Why:
+def explanation_of(recommendation: Recommendation) -> Explanation:
     """Why an item is in its list, from the numbers by which it was chosen."""
-    placed = recommendation._placed
     basis = Basis.TOLD if recommendation._dialled else Basis.EVERYONE
-    return _why(placed, recommendation._scored, list_term(placed, basis=basis), catalogue, wording)
+    return _explained(recommendation._placed, recommendation._scored, basis)
+
+
+def why(recommendation: Recommendation, catalogue: Catalogue, wording: Wording) -> Why:
+    """The same in the app's identifiers and in words."""
+    return _why(explanation_of(recommendation), catalogue, wording)
 
 
 def why_item(item: int, scored: Scored, catalogue: Catalogue, wording: Wording) -> Why:
     """Why an item has its score, in no list."""
     placed = Placed(item=item, choice=0, score=float(scored.values[item]), delta=0.0)
-    return _why(placed, scored, list_term(placed, basis=Basis.EVERYONE), catalogue, wording)
+    return _why(_explained(placed, scored, Basis.EVERYONE), catalogue, wording)
 
 
 def found(query: str, k: int, features: Features, prior: NDArray[np.float64] | None) -> Hits:
@@ -143,28 +145,6 @@ def title_of(catalogue: Catalogue, item: int) -> str:
     return (catalogue.titles or catalogue.item_ids)[item]
 
 
-def situation_of(context: Mapping[str, Json], *, now: int, utc_offset_s: int) -> Situation:
-    """The situation that an app's context describes.
-
-    Args:
-        context: May have ``device``, ``session`` and ``utc_offset_s``; all else is the app's.
-        now: Unix seconds.
-        utc_offset_s: Local time less UTC, where the context has none.
-
-    Raises:
-        InputError: An offset that is none.
-    """
-    offset = context.get("utc_offset_s", utc_offset_s)
-    if type(offset) is not int:
-        raise InputError("Expected a context's utc_offset_s in whole seconds.")
-    return Situation(
-        now=now,
-        utc_offset_s=offset,
-        device=said(context, "device"),
-        session=said(context, "session"),
-    )
-
-
 def _rules(request: Request, rules: ListRules, features: Features) -> ListRules:
     """The app's rules with the user's; topics that the catalogue lacks block and cap nothing."""
     names = frozenset(features.categories.names)
@@ -178,14 +158,15 @@ def _rules(request: Request, rules: ListRules, features: Features) -> ListRules:
     )
 
 
-def _why(
-    placed: Placed, scored: Scored, rules: Term, catalogue: Catalogue, wording: Wording
-) -> Why:
-    terms = (*scored.terms(placed.item), rules)
-    explained = explain(placed.item, placed.score + placed.delta, terms)
+def _explained(placed: Placed, scored: Scored, basis: Basis) -> Explanation:
+    terms = (*scored.terms(placed.item), list_term(placed, basis=basis))
+    return explain(placed.item, placed.score + placed.delta, terms)
+
+
+def _why(explained: Explanation, catalogue: Catalogue, wording: Wording) -> Why:
     return Why(
-        item=catalogue.item_ids[placed.item],
-        title=title_of(catalogue, placed.item),
+        item=catalogue.item_ids[explained.item],
+        title=title_of(catalogue, explained.item),
         score=explained.score,
         reasons=tuple(_because(term, catalogue) for term in explained.terms),
         text=say(explained, catalogue, wording=wording),

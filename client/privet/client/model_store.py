@@ -42,6 +42,15 @@ class ModelStore:
         self._path = path
 
     @property
+    def stamp(self) -> tuple[int, int] | None:
+        """Of the file, without reading it: another one when another model is kept; None for none."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_size
+
+    @property
     def held(self) -> HeldModel | None:
         """What is kept, or None.
 

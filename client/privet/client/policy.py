@@ -7,7 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from privet.client.profile.asker import AskRules
+from privet.client.profile.questions import Ask
+from privet.client.profile.sensitive import Sensitive
 from privet.client.ranking.rerank import ListRules
+from privet.client.rights.quotas import Quotas
 from privet.client.vault.history import Weighting
 from privet.client.vault.receipt import Retention
 from privet.models.content import Hashing
@@ -25,6 +29,8 @@ class Policy:
         weighting: How events become strengths of preference, and how these decay.
         lists: The app's rules for lists; a request's own diversity comes before them. Items are
             hidden by the user, with `Client.feedback`, and not here.
+        asking: What the user may be asked, and when it is worth asking.
+        quotas: What taking part in a federation may cost the device.
         hashing: How the catalogue's texts become vectors.
         keep_features: Keep what is computed from the catalogue in a file beside the store, so that
             the first search after opening does not compute it again.
@@ -36,6 +42,8 @@ class Policy:
     retention: Retention = field(default_factory=Retention)
     weighting: Weighting = field(default_factory=Weighting)
     lists: ListRules = field(default_factory=ListRules)
+    asking: AskRules = field(default_factory=AskRules)
+    quotas: Quotas = field(default_factory=Quotas)
     hashing: Hashing = field(default_factory=Hashing)
     keep_features: bool = True
 
@@ -68,9 +76,17 @@ class Policy:
 
 
 _PARTS: Mapping[str, type] = MappingProxyType(
-    {"retention": Retention, "weighting": Weighting, "lists": ListRules, "hashing": Hashing}
+    {
+        "retention": Retention,
+        "weighting": Weighting,
+        "lists": ListRules,
+        "asking": AskRules,
+        "sensitive": Sensitive,
+        "quotas": Quotas,
+        "hashing": Hashing,
+    }
 )
-_SETS = ("blocked", "hidden")
+_SETS = ("blocked", "hidden", "words")
 
 
 def _made(kind: type[Any], table: object, what: str) -> Any:
@@ -79,14 +95,16 @@ def _made(kind: type[Any], table: object, what: str) -> Any:
     if not isinstance(table, dict) or not set(table) <= known:
         raise InputError(f"Expected {what} with keys among: {', '.join(sorted(known))}.")
     try:
-        return kind(**{name: _value(name, value) for name, value in table.items()})
+        return kind(**{name: _value(kind, name, value) for name, value in table.items()})
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"Expected {what} with values of the right types.") from error
 
 
-def _value(name: str, value: Any) -> Any:
+def _value(kind: type[Any], name: str, value: Any) -> Any:
     if name in _PARTS:
         return _made(_PARTS[name], value, f"a table {name}")
+    if kind is AskRules and name == "kinds":
+        return frozenset(Ask(word) for word in value)
     if name in _SETS:
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
             raise InputError(f"Expected {name} as a list of texts.")

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from privet.client.learning.scored import Scored
 from privet.client.learning.situation import Mode
+from privet.client.profile.questions import Answer, Question
 from privet.client.ranking.explain import Basis, Reason
 from privet.client.ranking.rerank import Placed
 
@@ -119,3 +120,18 @@ class Why:
     score: float
     reasons: tuple[Because, ...]
     text: str
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Asking:
+    """A question for the user; its representation shows nothing of it.
+
+    Attributes:
+        question: What it is about.
+        text: In words.
+        answers: What may be said; the last is to skip it.
+    """
+
+    question: Question
+    text: str
+    answers: tuple[Answer, ...]

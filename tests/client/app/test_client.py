@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.client.app.world import CATALOGUE, NOW, TOPICS, Clock, consenting, opened, topic_of
 
-from privet.client.client import Client, Context
+from privet.client.client import Client
 from privet.client.learning.situation import Mode
+from privet.client.parts import Context
 from privet.client.policy import Policy
 from privet.client.ranking.explain import Basis, Reason
 from privet.client.ranking.rerank import ListRules

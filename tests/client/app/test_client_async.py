@@ -29,17 +29,19 @@ def test_calls_run_in_their_order_in_other_threads(tmp_path: Path) -> None:
     async def use() -> None:
         async with AsyncClient(consenting(tmp_path / "me.db")) as client:
             threads = set()
-            inner = client.client._memory.record
+            inner = client.client._parts.memory.record
 
             def record(*events: object) -> None:
                 threads.add(threading.current_thread())
                 inner(*events)  # type: ignore[arg-type]
 
-            client.client._memory.record = record  # type: ignore[method-assign,assignment]
-            *_, found = await asyncio.gather(
-                *(client.record("like", f"tt{4 * n + 1:04d}") for n in range(5)),
-                client.recommend(5),
+            client.client._parts.memory.record = record  # type: ignore[method-assign,assignment]
+            recorded = asyncio.gather(
+                *(client.record("like", f"tt{4 * n + 1:04d}") for n in range(5))
             )
+            listed = asyncio.ensure_future(client.recommend(5))
+            await recorded
+            found = await listed
             assert {topic_of(r.item) for r in found} == {"Horror"}
             assert threading.current_thread() not in threads and threads
 
@@ -59,4 +61,4 @@ def test_threads_of_an_app_may_share_a_client(tmp_path: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert client.erase(all=True).events == 15
+        assert client.erase(all=True).store.events == 15

@@ -102,7 +102,7 @@ def test_any_text_is_an_identifier(tmp_path: Path, item: str) -> None:
         assert client.record("like", item) is Kept.UNKNOWN_ITEM
         assert client.record_impressions([item]) is Kept.UNKNOWN_ITEM
         client.export(tmp_path / "held.csv")
-        assert client.erase(items=[item]).events == 2
+        assert client.erase(items=[item]).store.events == 2
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_what_cannot_be_kept_is_refused_whether_or_not_anything_was_agreed_to(
         with make(tmp_path / "me.db") as client:
             with pytest.raises(InputError, match=said):
                 client.record(**event)
-            assert client.erase(all=True).events == 0
+            assert client.erase(all=True).store.events == 0
 
 
 def test_a_bad_request_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_bad_request_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
             with pytest.raises(InputError):
                 call()
         client.flush()
-        assert client.erase(all=True).events == 1 + len(calls)
+        assert client.erase(all=True).store.events == 1 + len(calls)
 
 
 def test_a_clock_that_goes_back_or_stands_before_1970_loses_nothing(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_clock_that_goes_back_or_stands_before_1970_loses_nothing(tmp_path: Pa
             assert client.record("view", "tt0002") is Kept.KEPT
             assert client.recommend(3) and client.search("laughs").hits
         clock.now = NOW
-        assert client.erase(all=True).events == 4
+        assert client.erase(all=True).store.events == 4
 
 
 def test_a_catalogue_that_cannot_be_hashed_is_used_without_a_kept_file(tmp_path: Path) -> None:
@@ -210,7 +210,9 @@ def test_others_may_not_read_a_store(tmp_path: Path) -> None:
     (tmp_path / "me.db").chmod(0o644)
     with pytest.raises(InputError, match="chmod 600"):
         Client.open(
-            tmp_path / "me.db", catalogue=opened(tmp_path / "b.db")._features.catalogue, key=KEY
+            tmp_path / "me.db",
+            catalogue=opened(tmp_path / "b.db")._parts.features.catalogue,
+            key=KEY,
         )
 
 

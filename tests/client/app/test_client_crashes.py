@@ -62,7 +62,7 @@ def acknowledged(process: "subprocess.Popen[str]") -> list[int]:
 
 def held(path: Path) -> list[int]:
     with opened(path) as client:
-        items = [e.item for e in Contents.of(client._vault).events if e.kind == "like"]
+        items = [e.item for e in Contents.of(client._parts.vault).events if e.kind == "like"]
         assert client.recommend(3)
     return [int(item.removeprefix("canary-item-")) for item in items]
 

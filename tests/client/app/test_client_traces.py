@@ -9,6 +9,7 @@ import pytest
 from tests.client.app.world import KEY, bytes_of, consenting, opened
 
 from privet.client.client import Client
+from privet.client.connection import NothingToSend
 from privet.client.features import SETTING
 from privet.client.vault.event import EntryKind
 from privet.client.vault.key_source import HostKey
@@ -47,6 +48,15 @@ def use(client: Client) -> None:
         client.explain(found)
     client.search("canary-query")
     client.similar("canary-known-item-1")
+    client.edit_profile("canary-topic", weight=0.5)
+    client.profile()
+    asking = client.ask()
+    if asking is not None:
+        client.answer(asking, "skip")
+    client.main_parameters()
+    assert client.ledger() == ()
+    assert client.train_if_due().state == "not connected"
+    assert isinstance(client.preview_upload(), NothingToSend)
 
 
 def assert_nothing_of(words: tuple[str, ...], folder: Path) -> None:
@@ -87,9 +97,9 @@ def test_after_everything_was_erased_no_byte_of_it_or_of_its_keys_is_left(tmp_pa
     client = consenting(tmp_path / "me.db", catalogue=canary_catalogue(), key=HostKey(secret))
     use(client)
     client.flush()
-    rows, data_key = sealed_parts(tmp_path / "me.db"), client._vault._store._wrapping
+    rows, data_key = sealed_parts(tmp_path / "me.db"), client._parts.vault._store._wrapping
     assert len(rows) > 8 and data_key is not None
-    receipt = client.erase(all=True)
+    receipt = client.erase(all=True).store
     assert receipt.events == 5 and receipt.entries >= 4
     assert (receipt.events_left, receipt.entries_left, receipt.key_destroyed) == (0, 0, True)
     for closed in (False, True):
@@ -111,7 +121,7 @@ def test_erasing_items_takes_them_out_of_lists_of_hidden_items_too(tmp_path: Pat
         use(client)
         client.erase(items=["canary-known-item-2", "canary-lost-item-2", "canary-known-item-1"])
         client.export(tmp_path / "left.json")
-        held = json.loads((tmp_path / "left.json").read_text())
+        held = json.loads((tmp_path / "left.json").read_text())["history"]
     names = [e["item"] for e in held["events"]] + [e["name"] for e in held["entries"]]
     erased = ("canary-known-item-1", "canary-known-item-2", "canary-lost-item-2")
     assert not any(word in name for name in names for word in erased)
@@ -121,7 +131,7 @@ def test_erasing_items_takes_them_out_of_lists_of_hidden_items_too(tmp_path: Pat
 def test_what_waits_in_memory_is_not_written_by_erasing_everything(tmp_path: Path) -> None:
     with consenting(tmp_path / "me.db") as client:
         client.record_impressions(["tt0001"])
-        assert client.erase(all=True).events == 0
+        assert client.erase(all=True).store.events == 0
         client.flush()
         client.export(tmp_path / "left.json")
     assert "tt0001" not in (tmp_path / "left.json").read_text()
@@ -148,13 +158,13 @@ def test_kept_features_are_read_again_and_not_for_another_catalogue(tmp_path: Pa
         client.similar("tt0001")
         written = (tmp_path / "me.db.features").stat().st_mtime_ns
     with opened(tmp_path / "me.db") as client:
-        assert client._features._kept() is not None
+        assert client._parts.features._kept() is not None
         assert [h.item for h in client.similar("tt0001", 3)]
     assert (tmp_path / "me.db.features").stat().st_mtime_ns == written
     with opened(tmp_path / "me.db", catalogue=canary_catalogue()) as client:
-        assert client._features._kept() is None
+        assert client._parts.features._kept() is None
         assert [h.item for h in client.similar("other")] == []
-        assert SETTING in client._vault.entries(EntryKind.SETTING)
+        assert SETTING in client._parts.vault.entries(EntryKind.SETTING)
 
 
 ALONE = """

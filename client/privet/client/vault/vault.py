@@ -99,20 +99,8 @@ class Vault:
             return rows.tally.marks[Table.EVENT]
 
     def record(self, *events: Event) -> tuple[int, int]:
-        """Add events, all or none, durably.
-
-        Returns:
-            `events_mark` just before and just after: no other process came in between.
-        """
-        new = [(event.to_bytes(), event) for event in events]
-        with self._store.rows() as rows:
-            before = rows.tally.marks[Table.EVENT]
-            added = {rows.insert(Table.EVENT, data): event for data, event in new}
-        after = rows.tally.marks[Table.EVENT]
-        if self._events is not None and self._events[0] == before:
-            self._events[1].update(added)
-            self._events = (after, self._events[1])
-        return before, after
+        """Add events, all or none, durably; returns as `add`."""
+        return self.add(events=events)
 
     def events(self) -> tuple[Event, ...]:
         """All events in order of time; of one time in the order in which they were recorded."""
@@ -124,14 +112,25 @@ class Vault:
         """Set entries, all or none, durably."""
         self.add(entries=entries)
 
-    def add(self, *, events: Iterable[Event] = (), entries: Iterable[Entry] = ()) -> None:
-        """Add events and set entries, all or none, durably; of one name the last entry counts."""
-        new = list(entries)
-        added = [event.to_bytes() for event in events]
+    def add(
+        self, *, events: Iterable[Event] = (), entries: Iterable[Entry] = ()
+    ) -> tuple[int, int]:
+        """Add events and set entries, all or none, durably; of one name the last entry counts.
+
+        Returns:
+            `events_mark` just before and just after: no other process came in between.
+        """
+        new, wanted = [(event.to_bytes(), event) for event in events], list(entries)
         with self._store.rows() as rows:
-            self._set(rows, new)
-            for data in added:
-                rows.insert(Table.EVENT, data)
+            before = rows.tally.marks[Table.EVENT]
+            if wanted:
+                self._set(rows, wanted)
+            added = {rows.insert(Table.EVENT, data): event for data, event in new}
+        after = rows.tally.marks[Table.EVENT]
+        if self._events is not None and self._events[0] == before:
+            self._events[1].update(added)
+            self._events = (after, self._events[1])
+        return before, after
 
     def amend(
         self, kind: EntryKind, change: Callable[[Mapping[str, Value]], Iterable[Entry]]
