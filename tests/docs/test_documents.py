@@ -1,5 +1,6 @@
 """Documents say what the code says: commands, options, JSON fields, exit codes, links, snippets."""
 
+import doctest
 import json
 import os
 import re
@@ -185,6 +186,26 @@ def test_commands_in_the_readme_are_commands() -> None:
     assert used
     assert {f"privet {name}" for name in used} <= set(COMMANDS)
     assert set(re.findall(r"(?m)^make ([a-z]+)", text)) <= targets
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/client.md"])
+def test_sessions_in_the_documents_of_the_client_print_what_they_show(
+    document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / document).read_text()
+    sessions = re.findall(r"(?ms)^```pycon\n(.*?)^```", text)
+    assert sessions
+    test = doctest.DocTestParser().get_doctest("".join(sessions), {}, document, document, 0)
+    assert test.examples
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    said: list[str] = []
+    assert runner.run(test, out=said.append).failed == 0, "".join(said)
+
+
+def test_the_readme_embeds_the_client_in_seven_lines() -> None:
+    (session,) = re.findall(r"(?ms)^```pycon\n(.*?)^```", (ROOT / "README.md").read_text())
+    assert len(re.findall(r"(?m)^(>>>|\.\.\.) ", session)) == 7
 
 
 def test_the_readmes_python_runs(tmp_path: Path) -> None:

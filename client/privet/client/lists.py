@@ -123,7 +123,13 @@ def found(query: str, k: int, features: Features, prior: NDArray[np.float64] | N
 
 
 def alike(item: int, k: int, features: Features) -> tuple[Hit, ...]:
-    """The items most like one of them."""
+    """The items most like one of them.
+
+    Raises:
+        InputError: A negative k.
+    """
+    if k < 0:
+        raise InputError(f"Expected 0 or more items, found k={k}.")
     near = nearest(features.vectors, item, k)
     return tuple(_hit(features.catalogue, other, score) for other, score in near)
 

@@ -233,3 +233,61 @@ def test_nothing_of_the_user_is_in_a_representation_or_an_error(tmp_path: Path) 
                 call()
             errors.append(str(error.value))
         assert not any("secret" in text for text in errors)
+
+
+def test_the_profile_shows_what_was_told_and_inferred_and_follows_edits(tmp_path: Path) -> None:
+    with consenting(tmp_path / "me.db") as client:
+        for n in range(6):
+            client.record("view", f"tt{4 * n + 1:04d}")
+        client.record("like", "tt0002")
+        found = client.profile()
+        assert {(t.name, t.basis) for t in found.topics} >= {("Horror", Basis.INFERRED)}
+        assert (found.liked[0].item, found.liked[0].basis) == ("tt0002", Basis.TOLD)
+        client.edit_profile("Horror", remove=True)
+        client.edit_profile("Space", weight=1.0, locked=True)
+        topics = {topic.name: topic for topic in client.profile().topics}
+        assert "Horror" not in topics and topics["Space"].locked
+        assert {topic_of(i) for i in shown(client, 3)} == {"Space"}
+        client.edit_profile("Space", undo=True)
+        assert "Space" not in {topic_of(i) for i in shown(client, 3)}
+        client.edit_profile(inferred=False)
+        assert {topic.basis for topic in client.profile().topics} <= {Basis.TOLD}
+        client.consent.withdraw("personalize")
+        assert client.profile().liked == ()
+        assert client.edit_profile("Comedy", weight=1.0) is Kept.NOT_CONSENTED
+
+
+def test_a_question_is_asked_until_it_is_answered_and_never_again(tmp_path: Path) -> None:
+    with opened(tmp_path / "me.db") as client:
+        assert client.ask() is None
+        client.consent.grant("personalize")
+        asked = []
+        while (asking := client.ask()) is not None and len(asked) < 60:
+            again = client.ask()
+            assert again is not None and again.question.name == asking.question.name
+            assert asking.question.name not in asked and asking.text not in repr(asking)
+            asked.append(asking.question.name)
+            assert client.answer(asking, asking.answers[len(asked) % 2 - 1]) is Kept.KEPT
+        assert len(asked) > 3
+        assert client.recommend(5)[0].mode is Mode.PERSONAL
+
+
+def test_a_review_counts_by_what_it_says_and_its_text_is_not_kept(tmp_path: Path) -> None:
+    with consenting(tmp_path / "me.db") as client:
+        assert client.review("tt0001", "I loved this, it was wonderful and great.") is Kept.KEPT
+        assert {topic_of(i) for i in shown(client, 3)} == {"Horror"}
+        client.review("tt0001", "Terrible and boring. I hated it.")
+        assert "Horror" not in {topic_of(i) for i in shown(client, 3)}
+        client.export(tmp_path / "mine.json")
+    assert "wonderful" not in (tmp_path / "mine.json").read_text()
+
+
+def test_the_main_parameters_are_those_of_the_users_own_lists(tmp_path: Path) -> None:
+    with consenting(tmp_path / "me.db") as client:
+        client.record("like", "tt0001")
+        client.feedback("block topic", topic="Space")
+        said = " ".join(client.main_parameters())
+        assert "what you said that you like" in said and "Never shown: Space" in said
+        client.opt_out("personalize")
+        assert client.has_opted_out("personalize")
+        assert "follows from no profile" in client.main_parameters()[0]
