@@ -184,7 +184,9 @@ class Federated:
                     if outcome in _IDLE:
                         self._stop.wait(poll_seconds)
             finally:
-                device.leave()
+                # No farewell: a round may go on in the next call, and the server would take the
+                # device for another one. It notices by itself if there is none.
+                device.connection.close()
         return Training(state=Trained.DONE, steps=dict(steps))
 
     def preview(self) -> Preview | NothingToSend:

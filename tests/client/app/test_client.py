@@ -268,7 +268,7 @@ def test_a_question_is_asked_until_it_is_answered_and_never_again(tmp_path: Path
             assert asking.question.name not in asked and asking.text not in repr(asking)
             asked.append(asking.question.name)
             assert client.answer(asking, asking.answers[len(asked) % 2 - 1]) is Kept.KEPT
-        assert len(asked) > 3
+        assert len(asked) >= 3
         assert client.recommend(5)[0].mode is Mode.PERSONAL
 
 

@@ -260,7 +260,6 @@ def test_closing_or_erasing_ends_training_in_another_thread(
 ) -> None:
     device = EmbeddedDevice
     monkeypatch.setattr(device, "join", lambda self: 1)
-    monkeypatch.setattr(device, "leave", lambda self: None)
     monkeypatch.setattr(device, "step", lambda self: Step(outcome=Outcome.IDLE))
     client = opened(tmp_path / "me.db")
     joined(client)
@@ -308,7 +307,7 @@ def test_clients_train_get_the_model_use_it_and_can_leave(tmp_path: Path) -> Non
 
         def live(client: Client) -> None:
             while not done.is_set():
-                client.train_if_due(Good(), seconds=5.0, poll_seconds=0.2)
+                client.train_if_due(Good(), seconds=20.0, poll_seconds=0.2)
                 done.wait(0.2)
 
         threads = [threading.Thread(target=live, args=(client,)) for client in clients]
