@@ -124,8 +124,7 @@ class Portrait:
         """The asker for the published model in use."""
         parts, used = self._parts, self._parts.memory.used
         if self._asker is None or self._asker[0] is not used:
-            same = used is not None and used.item_ids is None  # factors go by position
-            taste = Taste.of(parts.features.categories, used.shared if used and same else None)
+            taste = Taste.of(parts.features.catalogue, parts.features.categories, used)
             asker = Asker(
                 catalogue=parts.features.catalogue,
                 categories=parts.features.categories,

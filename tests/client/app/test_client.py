@@ -261,7 +261,7 @@ def test_a_question_is_asked_until_it_is_answered_and_never_again(tmp_path: Path
     with opened(tmp_path / "me.db") as client:
         assert client.ask() is None
         client.consent.grant("personalize")
-        asked = []
+        asked: list[str] = []
         while (asking := client.ask()) is not None and len(asked) < 60:
             again = client.ask()
             assert again is not None and again.question.name == asking.question.name

@@ -66,6 +66,8 @@ class Cheat(DeviceSession):
 class Here:
     """Devices that are there, and the link to them. Follows `privet.server.operation.link.Link`."""
 
+    transport = "none: all in one process"
+
     def __init__(self, members: Sequence[Membership], cheats: Collection[int] = ()) -> None:
         self.members = members
         self.asked: list[Envelope] = []
