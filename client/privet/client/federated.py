@@ -217,6 +217,8 @@ class Federated:
 
     def forget(self) -> None:
         """Drop the round that the device is in, and what was made and not sent; only if `paused`."""
+        if self._device is not None:
+            self._device.forget()
         if self._session is not None:
             self._session[1].forget()
         self._session, self._looked = None, False

@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 from tests.client.app.world import KEY, bytes_of
+from tests.federation.test_session import request
 from tests.federation.world import FEDERATION
 from tests.server.operation.federation import CATALOGUE, DEVICES, made, privet, settings
 
 from privet.client import federated
 from privet.client.client import Client
 from privet.client.connection import Connected, NothingToSend, Trained
+from privet.client.embedded import device_loop
 from privet.client.embedded.device_loop import EmbeddedDevice, Outcome, Step
+from privet.client.embedded.objects import Request
 from privet.client.learning.situation import Mode
 from privet.client.policy import Policy
 from privet.client.release import Preview
@@ -244,6 +247,23 @@ def test_erasing_everything_leaves_the_federation_too(tmp_path: Path) -> None:
         assert secret not in bytes_of(tmp_path)
         assert client.connect(INVITATION).state is Connected.NOT_CONSENTED
         joined(client)  # it never took part
+
+
+@pytest.mark.parametrize("erase", [{"items": ["item-1"]}, {"before": 10}])
+def test_a_reply_that_waits_goes_with_the_history_that_it_was_made_from(
+    tmp_path: Path, erase: dict[str, Any]
+) -> None:
+    with opened(tmp_path / "me.db") as client:
+        joined(client)
+        place = client._parts.place.joined()
+        assert place is not None
+        asked = request("contribute", INVITATION.plan)
+        admitted, device = place._answer(asked), place._opened()
+        assert admitted is not None
+        waiting = Request(metadata={}, envelope=asked)
+        device._reply = device_loop._Answer(request=waiting, admitted=admitted)
+        client.erase(**erase)
+        assert device._reply is None and place._session is None
 
 
 def test_what_a_crash_left_of_a_place_is_removed_at_the_next_opening(tmp_path: Path) -> None:
