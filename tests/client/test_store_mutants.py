@@ -159,10 +159,10 @@ def claim_after_computing(patch: Patch) -> None:
     waiting: dict[EgressLedger, dict[str, Any]] = {}
     honest_claim, honest_append = EgressLedger.claim, EgressLedger.append
 
-    def append(ledger: EgressLedger, line: Any) -> None:
+    def append(ledger: EgressLedger, line: Any, **limits: Any) -> None:
         if ledger in waiting:
             honest_claim(ledger, **waiting.pop(ledger))
-        honest_append(ledger, line)
+        honest_append(ledger, line, **limits)
 
     patch.setattr(EgressLedger, "claim", lambda ledger, **asked: waiting.update({ledger: asked}))
     patch.setattr(EgressLedger, "append", append)
