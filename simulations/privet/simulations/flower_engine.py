@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from privet.client.flower_app import OpenSession, client_app
@@ -88,7 +89,8 @@ class FlowerEngine:
                 yield _taken(grids)
             finally:
                 done.set()
-                thread.join()
+                with redirect_stdout(StringIO()):  # Ray takes the end of its actors for a failure
+                    thread.join()
 
     def _simulate(self, server: "ServerApp", client: "ClientApp", nodes: int) -> None:
         from flwr.simulation import run_simulation
