@@ -27,6 +27,7 @@ class Memory:
         features: Of the catalogue.
         policy: What events are worth, and how long they are kept.
         published: Gives the published model that is to be used, or None.
+        may_record: Whether the user agrees to be recorded now.
     """
 
     def __init__(
@@ -36,12 +37,13 @@ class Memory:
         policy: Policy,
         *,
         published: Callable[[], Published | None],
+        may_record: Callable[[], bool],
     ) -> None:
         """Read nothing yet."""
         self._vault = vault
         self._features = features
         self._policy = policy
-        self._published = published
+        self._published, self._may_record = published, may_record
         self._learnt: Recommender | None = None
         self._used: Published | None = None
         self._mark: int | None = None  # of the events that the recommender has learnt from
@@ -63,7 +65,12 @@ class Memory:
         self._waiting += events
 
     def flush(self) -> None:
-        """Put on the disk what waits, and erase what the policy no longer allows to keep."""
+        """Put on the disk what waits, and erase what the policy no longer allows to keep.
+
+        What waits is dropped if the user has taken their consent back meanwhile.
+        """
+        if self._waiting and not self._may_record():
+            self.drop_waiting()
         if self._waiting:
             self.record()
         if self._policy.retention != Retention():

@@ -193,6 +193,16 @@ def test_impressions_wait_for_the_next_record_or_flush(tmp_path: Path) -> None:
         assert (tmp_path / "two.json").read_text().count('"impression"') == 5
 
 
+def test_what_waits_is_dropped_when_consent_is_taken_back(tmp_path: Path) -> None:
+    with consenting(tmp_path / "me.db") as client:
+        client.record_impressions(["tt0001"])
+        client.consent.withdraw("personalize")
+        client.flush()
+        client.consent.grant("personalize")
+        client.flush()
+        assert client.erase(all=True).store.events == 0
+
+
 def test_what_a_policy_no_longer_allows_is_erased_before_it_is_used(tmp_path: Path) -> None:
     clock = Clock()
     policy = Policy(retention=Retention(max_age_seconds=100))
