@@ -8,6 +8,7 @@ from privet.client.rights.conditions import Conditions, PlatformConditions
 from privet.client.rights.due import Needs
 
 if TYPE_CHECKING:  # with a place in a federation come plans and accounting
+    from privet.client.embedded.pace import Pace
     from privet.client.federated import Federated
     from privet.client.release import Preview
     from privet.client.rights.uploads import Hook
@@ -52,7 +53,7 @@ class Contributing(ABC):
         *,
         needs: Needs | None = None,
         seconds: float = 60.0,
-        poll_seconds: float = 1.0,
+        pace: "Pace | None" = None,
     ) -> Training:
         """Answer the server for a while, if the user agreed and the moment is good; never raises.
 
@@ -63,7 +64,7 @@ class Contributing(ABC):
             conditions: What the app knows of the moment; what the platform tells if not given.
             needs: Which conditions must hold; all if not given.
             seconds: How long at most, but for the turn at hand.
-            poll_seconds: Between turns while there is nothing to do.
+            pace: Between turns; if not given, one for as many devices as the plan is for.
         """
         joined = self._joined()
         if joined is None:
@@ -72,7 +73,7 @@ class Contributing(ABC):
             conditions or PlatformConditions(),
             needs=needs,
             seconds=seconds,
-            poll_seconds=poll_seconds,
+            pace=pace,
         )
 
     def preview_upload(self) -> "Preview | NothingToSend":

@@ -19,6 +19,7 @@ from privet.client.connection import Connected, Connection, NothingToSend, Train
 from privet.client.consent import Terms, terms_of
 from privet.client.departures import Departures
 from privet.client.embedded.device_loop import EmbeddedDevice, Outcome
+from privet.client.embedded.pace import Pace
 from privet.client.embedded.transport import FleetConnection
 from privet.client.learning.published import Published
 from privet.client.membership import INVITATION, Membership, join
@@ -150,13 +151,13 @@ class Federated:
             return None
 
     def train(
-        self, conditions: Conditions, *, needs: Needs | None, seconds: float, poll_seconds: float
+        self, conditions: Conditions, *, needs: Needs | None, seconds: float, pace: Pace | None
     ) -> Training:
         """Answer the server for a while, as long as it is due; never raises."""
         if not self._one_at_a_time.acquire(blocking=False):
             return Training(state=Trained.BUSY)
         try:
-            return self._train(conditions, needs, seconds, poll_seconds)
+            return self._train(conditions, needs, seconds, pace)
         except Exception as error:  # noqa: BLE001 - background work brings no app down
             _LOG.info("training ended: %s", scrub(error))
             return Training(state=Trained.FAILED, why=_said(error))
@@ -164,13 +165,15 @@ class Federated:
             self._one_at_a_time.release()
 
     def _train(
-        self, conditions: Conditions, needs: Needs | None, seconds: float, poll_seconds: float
+        self, conditions: Conditions, needs: Needs | None, seconds: float, pace: Pace | None
     ) -> Training:
         def asked() -> Due:
             return due(conditions, self._usage, self._consents, needs=needs)
 
-        if self.membership is None:
+        member = self.membership
+        if member is None:
             return Training(state=Trained.NOT_CONNECTED)
+        pace = pace or Pace.among(member.invitation.plan.facts.devices)
         if not (now := asked()).yes:
             return Training(state=Trained.NOT_DUE, why=now.why())
         steps: Counter[str] = Counter()
@@ -181,8 +184,9 @@ class Federated:
                 while not self._stop.is_set() and time.monotonic() < end and asked().yes:
                     outcome = device.step().outcome
                     steps[str(outcome)] += 1
-                    if outcome in _IDLE:
-                        self._stop.wait(poll_seconds)
+                    idle = outcome in _IDLE
+                    wait = pace.idle() if idle else pace.busy()
+                    self._stop.wait(min(wait, max(0.0, end - time.monotonic())))
             finally:
                 # No farewell: a round may go on in the next call, and the server would take the
                 # device for another one. It notices by itself if there is none.

@@ -21,6 +21,7 @@ from privet.client.connection import Connected, NothingToSend, Trained
 from privet.client.embedded import device_loop
 from privet.client.embedded.device_loop import EmbeddedDevice, Outcome, Step
 from privet.client.embedded.objects import Request
+from privet.client.embedded.pace import Pace
 from privet.client.learning.situation import Mode
 from privet.client.policy import Policy
 from privet.client.release import Preview
@@ -288,7 +289,11 @@ def test_closing_or_erasing_ends_training_in_another_thread(
 
         def train(found: list[Trained] = found) -> None:
             while not found or found[-1] is Trained.BUSY:
-                found.append(client.train_if_due(Good(), seconds=60.0, poll_seconds=30.0).state)
+                found.append(
+                    client.train_if_due(
+                        Good(), seconds=60.0, pace=Pace(poll_seconds=30, idle_seconds=30)
+                    ).state
+                )
 
         thread = threading.Thread(target=train)
         thread.start()
@@ -327,7 +332,7 @@ def test_clients_train_get_the_model_use_it_and_can_leave(tmp_path: Path) -> Non
 
         def live(client: Client) -> None:
             while not done.is_set():
-                client.train_if_due(Good(), seconds=20.0, poll_seconds=0.2)
+                client.train_if_due(Good(), seconds=20.0, pace=Pace(poll_seconds=0.2))
                 done.wait(0.2)
 
         threads = [threading.Thread(target=live, args=(client,)) for client in clients]
