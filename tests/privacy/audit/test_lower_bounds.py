@@ -15,11 +15,16 @@ from privet.privacy.audit.lower_bounds import audit_claim
 from privet.privacy.audit.mu_test import mu_bound, mu_power
 from privet.privacy.audit.one_run import one_run_bound, p_value
 from privet.privacy.audit.one_shot import one_shot_estimate
-from privet.privacy.audit.power import gaussian_scores
+from privet.privacy.audit.power import ideal_scores
 from privet.privacy.errors import InputError
 
 DELTA = 1e-5
 """Of all claims here."""
+
+
+def gaussian_scores(canaries: int, mu: float, seed: int) -> CanaryScores:
+    """What canaries in directions of their own look like in Gaussian noise."""
+    return ideal_scores(np.random.default_rng([seed, canaries]).standard_normal(canaries), mu)
 
 
 def bounds(scores: CanaryScores, confidence: float = 0.95) -> dict[str, float]:
@@ -106,7 +111,13 @@ def test_power_is_what_it_says(half: int) -> None:
 def test_more_canaries_see_smaller_flaws() -> None:
     epsilon = gaussian_epsilon(1.0, DELTA)
     few, many = (
-        audit_claim(gaussian_scores(n, 1.0, 0), mu=1.0, epsilon=epsilon, delta=DELTA)
+        audit_claim(
+            gaussian_scores(n, 1.0, 0),
+            mu=1.0,
+            epsilon=epsilon,
+            delta=DELTA,
+            rng=np.random.default_rng(7),
+        )
         for n in (50, 400)
     )
     assert not few.broken and not many.broken
@@ -117,11 +128,22 @@ def test_more_canaries_see_smaller_flaws() -> None:
 
 def test_an_audit_calls_a_false_claim_broken_and_says_by_what() -> None:
     epsilon = gaussian_epsilon(1.0, DELTA)
-    found = audit_claim(gaussian_scores(400, 2.0, 0), mu=1.0, epsilon=epsilon, delta=DELTA)
+    found = audit_claim(
+        gaussian_scores(400, 2.0, 0),
+        mu=1.0,
+        epsilon=epsilon,
+        delta=DELTA,
+        rng=np.random.default_rng(7),
+    )
     assert found.broken
     assert {bound.method for bound in found.bounds if bound.broken} >= {"mu"}
     blind = audit_claim(
-        gaussian_scores(400, 2.0, 0), mu=1.0, epsilon=epsilon, delta=DELTA, parametric=False
+        gaussian_scores(400, 2.0, 0),
+        mu=1.0,
+        epsilon=epsilon,
+        delta=DELTA,
+        rng=np.random.default_rng(7),
+        parametric=False,
     )
     assert "mu" not in {bound.method for bound in blind.bounds}
 

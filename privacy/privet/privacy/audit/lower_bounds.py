@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from privet.privacy.accounting.gaussian import gaussian_epsilon
 from privet.privacy.audit.canaries import CanaryScores
 from privet.privacy.audit.counting import counting_bound
 from privet.privacy.audit.curve import curve_bound
 from privet.privacy.audit.mu_test import mu_bound, mu_estimate, mu_power
 from privet.privacy.audit.one_run import one_run_bound
-from privet.privacy.audit.power import detectable_fraction, gaussian_scores
+from privet.privacy.audit.power import TRIALS, detectable_fraction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ def audit_claim(
     mu: float,
     epsilon: float,
     delta: float,
+    rng: np.random.Generator,
     confidence: float = 0.95,
     parametric: bool = True,
 ) -> Audit:
@@ -81,6 +84,7 @@ def audit_claim(
         mu: What is claimed, above 0; for noise that is not Gaussian, of the Gaussian beside it.
         epsilon: What is claimed at delta, at least 0.
         delta: Of the claim.
+        rng: For the ideal scores that power is computed on; they are no secret.
         confidence: Of each bound.
         parametric: Whether canaries are alone in their directions and the noise is nearly
             Gaussian, so that the parametric bound applies.
@@ -88,12 +92,10 @@ def audit_claim(
     Raises:
         InputError: A value out of its range.
     """
-    n = len(scores)
+    noise = rng.standard_normal((TRIALS, len(scores)))
 
     def power(bound: Callable[[CanaryScores], float], claim: float) -> float:
-        return detectable_fraction(
-            lambda fraction, seed: bound(gaussian_scores(n, mu / fraction, seed)) > claim
-        )
+        return detectable_fraction(noise, mu, lambda found: bound(found) > claim)
 
     def counting(found: CanaryScores) -> float:
         return counting_bound(found, delta=delta, confidence=confidence)
@@ -118,7 +120,7 @@ def audit_claim(
         )
         bounds.insert(0, _of_mu("mu", mu_bound(scores, confidence=confidence), mu, delta, sees))
     return Audit(
-        canaries=n,
+        canaries=len(scores),
         confidence=confidence,
         delta=delta,
         claimed_mu=mu,

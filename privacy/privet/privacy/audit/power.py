@@ -3,32 +3,36 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from privet.privacy.audit.canaries import CanaryScores
 
-_TRIALS = 20
+TRIALS = 20
 _MISSED = 2
 _STEPS = 7  # halvings of the interval: to .008
 
 
-def gaussian_scores(canaries: int, mu: float, seed: int) -> CanaryScores:
-    """Ideal scores: independent Gaussians of variance 1 whose means are ``mu`` apart.
+def ideal_scores(noise: NDArray[np.float64], mu: float) -> CanaryScores:
+    """Scores with noise of variance 1 and means that are ``mu`` apart.
 
-    The seed is public: power is a property of the method, not of the run.
+    Args:
+        noise: Standard Gaussians, a canary each; the first half are included.
+        mu: How much higher they are.
     """
-    rng = np.random.default_rng([seed, canaries])
-    included = canaries // 2
-    return CanaryScores(
-        included=rng.standard_normal(included) + mu,
-        excluded=rng.standard_normal(canaries - included),
-    )
+    half = len(noise) // 2
+    return CanaryScores(included=noise[:half] + mu, excluded=noise[half:])
 
 
-def detectable_fraction(found: Callable[[float, int], bool]) -> float:
+def detectable_fraction(
+    noise: NDArray[np.float64], mu: float, found: Callable[[CanaryScores], bool]
+) -> float:
     """The largest fraction of the claimed noise at which 18 of 20 audits find the claim broken.
 
     Args:
-        found: Whether an audit of a fraction of the noise, with a seed, finds it.
+        noise: Standard Gaussians, shape ``(20, canaries)``, the same for every fraction. They are no
+            secret: power is a property of the method, not of the run.
+        mu: What is claimed.
+        found: Whether an audit of such scores finds the claim broken.
 
     Returns:
         The fraction to within .01, rounded down; 0 if even a twentieth of the noise goes unseen.
@@ -36,8 +40,8 @@ def detectable_fraction(found: Callable[[float, int], bool]) -> float:
 
     def often(fraction: float) -> bool:
         missed = 0
-        for seed in range(_TRIALS):
-            missed += not found(fraction, seed)
+        for trial in noise:
+            missed += not found(ideal_scores(trial, mu / fraction))
             if missed > _MISSED:
                 return False
         return True
