@@ -10,7 +10,7 @@ counts, and half of the questions get none, what people know is worth more than 
 (Rashid et al. 2002, who take the logarithm of one of them). The constants were chosen on MovieLens
 100K: a head of 20 items; the fourth root; the chance of knowing an item from popularity before the
 first like, after it the mean of that and of the belief; what is said of categories counts 3 %, for
-answers about whole categories moved rankings little there.
+answers about whole categories moved rankings little there; without a model they are all there is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ class AskRules:
     """
 
     kinds: frozenset[Ask] = frozenset(Ask)
-    least_worth: float = 0.002
+    least_worth: float = 0.01
     effort: float = 1.2
     most_known: float = 0.6
     pool: int = 300
@@ -107,6 +107,7 @@ class Asker:
         fine = [not sensitive.touches([name]) for name in categories.names]
         self._columns = np.flatnonzero(np.array(fine, bool)).astype(np.int64)
         self._directions = _of_categories(categories, taste)
+        self._trust = 1.0 if taste.of_categories else _CATEGORY_TRUST
 
     def next(
         self,
@@ -229,7 +230,7 @@ class Asker:
         gains = belief.narrowed(self._directions[self._columns], metric, by_sign=True)
         names = [self._categories.names[at] for at in self._columns]
         return [
-            (_CATEGORY_TRUST * gain, Question(kind=Ask.CATEGORY, category=name))
+            (self._trust * gain, Question(kind=Ask.CATEGORY, category=name))
             for gain, name in zip(gains.tolist(), names, strict=True)
         ]
 
@@ -239,7 +240,7 @@ class Asker:
         """What it is worth as a share of what all of taste makes of the head's scores."""
         return [
             (
-                _CATEGORY_TRUST * scale * spread,
+                self._trust * scale * spread,
                 Question(kind=Ask.CONTEXT, category=self._categories.names[at], context=context),
             )
             for context, at, spread in unclear(

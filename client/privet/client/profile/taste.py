@@ -40,10 +40,12 @@ class Taste:
     Attributes:
         factors: Shape ``(n_items, d)``; a row of zeros for an item that nothing is known of.
         known: Share of people who know each item, relative to the best known one, in [0, 1].
+        of_categories: Whether the factors are those of the categories, for want of a model.
     """
 
     factors: Vector
     known: Vector
+    of_categories: bool = False
 
     @classmethod
     def of(
@@ -69,7 +71,7 @@ class Taste:
             known = np.zeros(n_items)
             known[place[held]] = popularity[held] / max(float(popularity.max()), _SMALLEST)
         if not {"vectors", "item_map"} & set(shared):
-            return cls(factors=_common(categories.shares), known=known)
+            return cls(factors=_common(categories.shares), known=known, of_categories=True)
         vectors, weights = _directions(shared)
         head = np.asarray(shared["head"], np.int64)
         factors = np.zeros((n_items, len(weights)))
