@@ -124,7 +124,7 @@ def test_a_run_without_a_report_yet_is_verified_as_far_as_it_goes(
 ) -> None:
     (copy / "report.json").unlink()
     body = privet.json("verify", copy)
-    assert {"name": "report", "found": "none yet; --resume writes it"} in body["checks"]
+    assert {"name": "report", "found": "none; a simulation's --resume writes it"} in body["checks"]
     assert body["privacy"][0]["epsilon"] <= 4
 
 
