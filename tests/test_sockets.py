@@ -26,6 +26,13 @@ TRANSPORTS: dict[str, str] = {
     "simulations/privet/simulations/memory_grid.py": "a Grid in memory, for Flower's messages",
 }
 
+# Modules that only listen, on the loopback interface: they may accept, and connect nowhere.
+LISTENERS: dict[str, str] = {
+    "client/privet/client/sidecar/handler.py": "one request of an app on the same device",
+    "client/privet/client/sidecar/server.py": "apps on the same device, in other languages",
+}
+CONNECTS = ("connect", "create_connection", "sendto", "getaddrinfo", "getfqdn", "gethostby")
+
 # Modules that need one of these names for something that opens no connection.
 HARMLESS = {
     *("urllib.parse", "http.HTTPStatus", "importlib.metadata", "importlib.resources"),
@@ -85,7 +92,16 @@ def sources() -> dict[str, str]:
 def test_only_listed_modules_import_what_could_open_a_connection() -> None:
     found = {path: forbidden(source) for path, source in sources().items()}
     assert len(found) > 80  # or the walk over the sources found nothing
-    assert {path: names for path, names in found.items() if names and path not in TRANSPORTS} == {}
+    known = TRANSPORTS.keys() | LISTENERS.keys()
+    assert {path: names for path, names in found.items() if names and path not in known} == {}
+
+
+def test_listed_listeners_exist_need_it_and_call_nothing_that_connects() -> None:
+    found = sources()
+    for path, reason in LISTENERS.items():
+        assert reason and forbidden(found[path]), f"{path} needs no exception any more"
+        calls = [_called(n) for n in ast.walk(ast.parse(found[path])) if isinstance(n, ast.Call)]
+        assert not any(name.startswith(CONNECTS) for name in calls), path
 
 
 def test_listed_transports_exist_need_it_and_take_only_what_the_gate_admitted() -> None:

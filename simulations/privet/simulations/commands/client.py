@@ -18,10 +18,12 @@ from privet.privacy.errors import InputError, PrivacyError
 from privet.privacy.report.text import rounded_up
 from privet.simulations.commands import options as o
 from privet.simulations.commands.console import console, print_json
+from privet.simulations.commands.sidecar import sidecar_command
 from privet.simulations.data.csv import read_catalogue
 from privet.simulations.data.own_history import read_own_history
 
 app = typer.Typer(help="A device of a federation.", no_args_is_help=True)
+app.command("sidecar")(sidecar_command)
 
 
 @app.command("join")

@@ -1,0 +1,1 @@
+"""The client behind HTTP on the loopback interface, for apps in other languages."""
