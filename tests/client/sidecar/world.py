@@ -2,9 +2,10 @@
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.client.app.world import opened
@@ -21,15 +22,19 @@ class Asker:
         self.port, self.token = found["port"], found["token"]
 
     def raw(
-        self, method: str, path: str, body: bytes | None = None, **headers: str | None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str | None] = MappingProxyType({}),
     ) -> tuple[int, dict[str, str], bytes]:
-        """A request; headers by name with _ for -, None to leave one out."""
+        """A request with other headers than an app's; None to leave one out."""
         given: dict[str, str | None] = {
             "Authorization": f"Bearer {self.token}",
             "Host": f"127.0.0.1:{self.port}",
             "Content-Type": None if body is None else "application/json",
             "Content-Length": None if body is None else str(len(body)),
-        } | {name.replace("_", "-"): value for name, value in headers.items()}
+        } | dict(headers)
         link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             link.putrequest(method, path, skip_host=True, skip_accept_encoding=True)

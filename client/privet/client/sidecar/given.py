@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 from privet.privacy.canonical import Json, to_json
 from privet.privacy.errors import InputError
 
-MOST_REMEMBERED = 32
+MOST_REMEMBERED = 8
+"""Lists, for one: each holds scores of the whole catalogue."""
 _T = TypeVar("_T")
 Answer = dict[str, Json]
 

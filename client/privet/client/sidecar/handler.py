@@ -29,6 +29,7 @@ _LOG = logging.getLogger("privet.client")
 class Handler(BaseHTTPRequestHandler):
     """One request on one connection."""
 
+    protocol_version = "HTTP/1.1"
     server: "Sidecar"
     _waits_for_continue = False
     _unread = True

@@ -136,15 +136,17 @@ class Service:
 
     def withdraw(self, purposes: list[str]) -> Answer:
         """``consent.withdraw``; what was given out before is forgotten."""
-        receipt = self.client.consent.withdraw(*purposes)
-        self._forget()
-        return _receipt(receipt)
+        try:
+            return _receipt(self.client.consent.withdraw(*purposes))
+        finally:
+            self._forget()
 
     def opt_out(self, scope: str) -> Answer:
         """`Client.opt_out`; what was given out before is forgotten."""
-        receipt = self.client.opt_out(scope)
-        self._forget()
-        return _receipt(receipt)
+        try:
+            return _receipt(self.client.opt_out(scope))
+        finally:
+            self._forget()
 
     def receipts(self) -> Answer:
         """``consent.receipts``."""
