@@ -6,98 +6,32 @@ import logging
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.client.app.world import opened
-from tests.client.sidecar.world import Asker, events, running
+from tests.client.sidecar.refusals import (
+    CANARY,
+    LIKE,
+    Both,
+    assert_all_refused,
+    assert_told_nothing,
+)
+from tests.client.sidecar.world import events, running
 
-from privet.client.client import Client
-from privet.client.sidecar import admission, fields, handler
-from privet.client.sidecar.admission import Admission
-from privet.client.sidecar.problem import MEDIA_TYPE, Refused
-from privet.client.sidecar.server import Sidecar, SidecarLimits
+from privet.client.sidecar.server import Sidecar
 from privet.client.vault.vault import Vault
 from privet.privacy.errors import InputError
 
-CANARY = "canary-item-7f3a"
-LIKE = json.dumps({"kind": "like", "item": CANARY}).encode()
 Patch = pytest.MonkeyPatch
-Both = tuple[Asker, Client]
 
 
-@pytest.fixture
-def both(tmp_path: Path) -> Iterator[Both]:
-    """A sidecar of a user who agreed, with short limits."""
-    with running(tmp_path, limits=SidecarLimits(connections=3, seconds=0.6)) as found:
-        found[1].consent.grant("personalize")
-        yield found
-
-
-def refusals(asker: Asker) -> dict[str, tuple[int, dict[str, str | None], bytes | None]]:
-    """Requests to record, each with one thing that is wrong: status, headers, body."""
-    port, token = asker.port, asker.token
-    return {
-        "no token": (401, {"Authorization": None}, LIKE),
-        "another token": (401, {"Authorization": "Bearer " + token[:-1]}, LIKE),
-        "a longer token": (401, {"Authorization": f"Bearer {token}x"}, LIKE),
-        "another scheme": (401, {"Authorization": f"Basic {token}"}, LIKE),
-        "a token that is no ASCII": (401, {"Authorization": "Bearer \xe9\xff"}, LIKE),
-        "a rebound host": (421, {"Host": f"evil.example:{port}"}, LIKE),
-        "another port": (421, {"Host": f"127.0.0.1:{port + 1}"}, LIKE),
-        "no port": (421, {"Host": "127.0.0.1"}, LIKE),
-        "no host": (421, {"Host": None}, LIKE),
-        "an origin": (403, {"Origin": "https://evil.example"}, LIKE),
-        "its own origin": (403, {"Origin": f"http://127.0.0.1:{port}"}, LIKE),
-        "a null origin": (403, {"Origin": "null"}, LIKE),
-        "too large": (413, {"Content-Length": str((1 << 20) + 1)}, b"x" * ((1 << 20) + 1)),
-        "far too large": (413, {"Content-Length": "9" * 40}, LIKE),
-        "no length": (411, {"Content-Length": None}, None),
-        "no number": (400, {"Content-Length": "+5"}, LIKE),
-        "chunks": (411, {"Content-Length": None, "Transfer-Encoding": "chunked"}, b"0\r\n\r\n"),
-        "chunks and a length": (411, {"Transfer-Encoding": "chunked"}, LIKE),
-        "a form": (415, {"Content-Type": "text/plain"}, LIKE),
-        "no type": (415, {"Content-Type": None}, LIKE),
-        "compressed": (415, {"Content-Encoding": "gzip"}, LIKE),
-        "no JSON": (400, {}, b'{"kind": "like", "item": "' + CANARY.encode()),
-        "no UTF-8": (400, {}, b'{"kind": "\xff"}'),
-        "no object": (400, {}, b"[1]"),
-        "a name twice": (400, {}, b'{"kind": "like", "kind": "view"}'),
-        "no number of JSON": (400, {}, b'{"kind": "like", "value": NaN}'),
-        "half a pair": (400, {}, rb'{"kind": "like", "item": "\ud800"}'),
-        "too deep": (400, {}, b'{"a":' * 100_000),
-        "an unknown member": (422, {}, b'{"kind": "like", "' + CANARY.encode() + b'": 1}'),
-        "a missing member": (422, {}, b'{"item": "' + CANARY.encode() + b'"}'),
-        "another type": (422, {}, b'{"kind": "like", "item": 7}'),
-        "yes for a number": (422, {}, b'{"kind": "like", "value": true}'),
-        "a number without end": (422, {}, b'{"kind": "like", "value": 1' + b"0" * 400 + b"}"),
-    }
-
-
-def assert_told_nothing(asker: Asker, headers: dict[str, str], body: bytes) -> None:
-    assert CANARY.encode() not in body and asker.token.encode() not in body
-    assert headers["Cache-Control"] == "no-store"
-    assert not any(name.lower().startswith("access-control") for name in headers)
-
-
-def assert_all_refused(found: Both) -> None:
-    asker, client = found
-    for what, (status, headers, body) in refusals(asker).items():
-        got, answered, answer = asker.raw("POST", "/v1/record", body, headers)
-        assert got == status, what
-        assert answered["Content-Type"] == MEDIA_TYPE, what
-        problem = json.loads(answer)
-        assert problem["status"] == status and problem["detail"] and problem["type"], what
-        assert_told_nothing(asker, answered, answer)
-    assert events(client) == 0
-
-
-def test_whatever_is_wrong_is_refused_and_nothing_is_recorded(both: Both) -> None:
-    assert_all_refused(both)
-    asker, client = both
+def test_whatever_is_wrong_is_refused_and_nothing_is_recorded(agreed: Both) -> None:
+    assert_all_refused(agreed)
+    asker, client = agreed
     assert asker.raw("POST", "/v1/record", LIKE)[0] == 200  # the same without what was wrong
     localhost: dict[str, str | None] = {
         "Host": f"LOCALHOST:{asker.port}",
@@ -107,8 +41,8 @@ def test_whatever_is_wrong_is_refused_and_nothing_is_recorded(both: Both) -> Non
     assert events(client) == 2
 
 
-def test_unknown_paths_and_methods_are_refused(both: Both) -> None:
-    asker, client = both
+def test_unknown_paths_and_methods_are_refused(agreed: Both) -> None:
+    asker, client = agreed
     for path in (f"/v1/{CANARY}", "/", "/v1/record/", "/v1/record?item=1"):
         status, headers, body = asker.raw("GET", path)
         assert status == 404, path
@@ -132,8 +66,8 @@ def said_to(port: int, data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def test_what_is_no_request_of_http_is_refused(both: Both) -> None:
-    asker, client = both
+def test_what_is_no_request_of_http_is_refused(agreed: Both) -> None:
+    asker, client = agreed
     good = f"Host: 127.0.0.1:{asker.port}\r\nAuthorization: Bearer {asker.token}\r\n"
     start = "GET /v1/health HTTP/1.1\r\n"
     raw = {
@@ -157,8 +91,8 @@ def test_what_is_no_request_of_http_is_refused(both: Both) -> None:
     assert events(client) == 0
 
 
-def test_a_body_is_asked_for_when_the_request_is_admitted(both: Both) -> None:
-    asker, client = both
+def test_a_body_is_asked_for_when_the_request_is_admitted(agreed: Both) -> None:
+    asker, client = agreed
     head = (
         f"POST /v1/record HTTP/1.1\r\nHost: 127.0.0.1:{asker.port}\r\nExpect: 100-continue\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(LIKE)}\r\n"
@@ -170,8 +104,8 @@ def test_a_body_is_asked_for_when_the_request_is_admitted(both: Both) -> None:
     assert events(client) == 1
 
 
-def test_slow_requests_are_ended_however_often_they_send_a_byte(both: Both) -> None:
-    asker, client = both
+def test_slow_requests_are_ended_however_often_they_send_a_byte(agreed: Both) -> None:
+    asker, client = agreed
     begun = time.monotonic()
     with socket.create_connection(("127.0.0.1", asker.port), timeout=5) as link:
         link.sendall(b"POST /v1/record HTTP/1.1\r\nX: ")
@@ -187,8 +121,8 @@ def test_slow_requests_are_ended_however_often_they_send_a_byte(both: Both) -> N
     assert events(client) == 0
 
 
-def test_one_connection_too_many_is_turned_away_and_room_comes_back(both: Both) -> None:
-    asker, _ = both
+def test_one_connection_too_many_is_turned_away_and_room_comes_back(agreed: Both) -> None:
+    asker, _ = agreed
     with ExitStack() as idle:
         for _ in range(3):
             idle.enter_context(socket.create_connection(("127.0.0.1", asker.port)))
@@ -198,8 +132,8 @@ def test_one_connection_too_many_is_turned_away_and_room_comes_back(both: Both) 
     assert asker.get("/v1/health") == {"status": "ok"}
 
 
-def test_global_privacy_control_in_a_header_opts_out_of_contributing(both: Both) -> None:
-    asker, client = both
+def test_global_privacy_control_in_a_header_opts_out_of_contributing(agreed: Both) -> None:
+    asker, client = agreed
     signals: tuple[dict[str, str | None], ...] = (
         {"Sec-GPC": "0"},
         {"Sec-GPC": "1", "Authorization": "Bearer x"},
@@ -237,9 +171,9 @@ def test_the_token_file_is_its_owners_and_goes_with_the_sidecar(tmp_path: Path) 
 
 
 def test_logs_and_errors_have_nothing_of_the_user(
-    both: Both, monkeypatch: Patch, capfd: pytest.CaptureFixture[str], caplog: Any
+    agreed: Both, monkeypatch: Patch, capfd: pytest.CaptureFixture[str], caplog: Any
 ) -> None:
-    asker, _ = both
+    asker, _ = agreed
     caplog.set_level(logging.DEBUG)
     assert asker.raw("POST", "/v1/record", LIKE)[0] == 200
     asker.raw("GET", f"/v1/{CANARY}")
@@ -257,8 +191,10 @@ def test_logs_and_errors_have_nothing_of_the_user(
         assert CANARY not in text and asker.token not in text and "/v1/" not in text
 
 
-def test_tokens_are_compared_in_bytes_and_in_constant_time(both: Both, monkeypatch: Patch) -> None:
-    asker, _ = both
+def test_tokens_are_compared_in_bytes_and_in_constant_time(
+    agreed: Both, monkeypatch: Patch
+) -> None:
+    asker, _ = agreed
     seen: list[tuple[object, object]] = []
     honest: Callable[[Any, Any], bool] = hmac.compare_digest
 
@@ -270,80 +206,3 @@ def test_tokens_are_compared_in_bytes_and_in_constant_time(both: Both, monkeypat
     assert asker.raw("GET", "/v1/health")[0] == 200
     assert asker.raw("GET", "/v1/health", None, {"Authorization": "Bearer x"})[0] == 401
     assert [type(one) for pair in seen for one in pair] == [bytes] * 4
-
-
-def token_compared_in_part(patch: Patch) -> None:
-    honest = hmac.compare_digest
-    patch.setattr(hmac, "compare_digest", lambda a, b: honest(a[:20], b[:20]))
-
-
-def skips(*needles: str) -> Callable[[Patch], None]:
-    """The checks of requests, without some of their refusals."""
-
-    def change(patch: Patch) -> None:
-        honest = Admission.check
-
-        def check(self: Admission, headers: Any) -> None:
-            try:
-                honest(self, headers)
-            except Refused as refused:
-                if refused.kind not in needles:
-                    raise
-
-        patch.setattr(Admission, "check", check)
-
-    return change
-
-
-def takes_any_body(patch: Patch) -> None:
-    patch.setattr(admission, "MAX_BODY_BYTES", 1 << 30)
-
-
-def takes_chunks(patch: Patch) -> None:
-    honest = admission.body_bytes
-
-    def lenient(headers: Any, *, reads: bool) -> int:
-        del headers["Transfer-Encoding"]
-        return honest(headers, reads=reads)
-
-    patch.setattr(handler, "body_bytes", lenient)
-
-
-def quotes_the_request(patch: Patch) -> None:
-    honest = fields.read_body
-
-    def quoting(data: bytes, known: Any) -> dict[str, Any]:
-        try:
-            return honest(data, known)
-        except Refused as refused:
-            raise Refused(refused.status, refused.kind, data[:99].decode("latin-1")) from None
-
-    patch.setattr(handler, "read_body", quoting)
-
-
-MUTANTS = {
-    "half of the token is enough": token_compared_in_part,
-    "no token is needed": skips("token"),
-    "any host will do": skips("host"),
-    "pages may ask": skips("origin"),
-    "bodies without end": takes_any_body,
-    "chunks are taken": takes_chunks,
-    "errors quote": quotes_the_request,
-}
-
-
-@pytest.mark.parametrize("mutant", MUTANTS)
-def test_a_sidecar_without_one_of_its_checks_is_noticed(
-    mutant: str, both: Both, monkeypatch: Patch
-) -> None:
-    MUTANTS[mutant](monkeypatch)
-    with pytest.raises(AssertionError):
-        assert_all_refused(both)
-
-
-def test_a_sidecar_without_a_limit_of_time_or_of_connections_is_noticed(tmp_path: Path) -> None:
-    with running(tmp_path, limits=SidecarLimits(connections=99, seconds=4.0)) as found:
-        with pytest.raises(AssertionError):
-            test_slow_requests_are_ended_however_often_they_send_a_byte(found)
-        with pytest.raises((AssertionError, TimeoutError)):
-            test_one_connection_too_many_is_turned_away_and_room_comes_back(found)
