@@ -11,11 +11,13 @@ from privet.client import device
 from privet.client.client import Client
 from privet.client.connection import Trained
 from privet.client.device import egress_policy
+from privet.client.embedded import transport
 from privet.client.embedded.errors import RejectedError, UntrustedServerError
 from privet.client.embedded.fleet_server import FleetServer
 from privet.client.embedded.identity import NodeIdentity, ServerClock
+from privet.client.embedded.objects import make_reply
 from privet.client.embedded.transport import FleetConnection
-from privet.client.testing.checks import no_connections
+from privet.client.testing.checks import no_connections, uploads_of
 from privet.client.testing.store import temporary_client
 from privet.models.catalogue import Catalogue
 from privet.models.cohort import Cohort
@@ -98,15 +100,41 @@ def test_a_rehearsals_model_has_the_noise_of_its_plan() -> None:
         assert noise / 4 < np.sqrt(np.mean(errors**2)) < 3 * noise
 
 
+def received_as_agreed(rehearsal: Rehearsal, client: Client) -> None:
+    rehearsal.join(liking(client))
+    rehearsal.train(client)
+    terms = client.connect(rehearsal.invitation).terms
+    sizes = {message.step: message.size_bytes for message in terms.messages}
+    sizes["mask"] = sizes["popularity"]
+    found = [(one.stage, one.size_bytes) for one in rehearsal.received]
+    assert found == [(name, sizes[name]) for name in STAGES]
+
+
 def test_what_was_received_is_what_the_terms_said_to_the_byte() -> None:
     with Rehearsal(CATALOGUE) as rehearsal, temporary_client(CATALOGUE) as client:
-        rehearsal.join(liking(client))
-        rehearsal.train(client)
-        terms = client.connect(rehearsal.invitation).terms
-        sizes = {message.step: message.size_bytes for message in terms.messages}
-        sizes["mask"] = sizes["popularity"]
-        assert [one.stage for one in rehearsal.received] == STAGES
-        assert [one.size_bytes for one in rehearsal.received] == [sizes[name] for name in STAGES]
+        received_as_agreed(rehearsal, client)
+
+
+def test_a_client_that_adds_a_field_behind_its_gate_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        transport, "make_reply", lambda request, payload: make_reply(request, payload + b"age=41")
+    )
+    with Rehearsal(CATALOGUE, seconds=1) as rehearsal, temporary_client(CATALOGUE) as client:
+        with pytest.raises(AssertionError):
+            received_as_agreed(rehearsal, client)
+        assert rehearsal.received
+
+
+def test_what_may_leave_reads_the_same_in_every_rehearsal_of_a_plan() -> None:
+    with Rehearsal(CATALOGUE) as one, Rehearsal(CATALOGUE, seed=1) as two:
+        text = uploads_of(one.invitation)
+        assert uploads_of(two.invitation) == text
+    with Rehearsal(CATALOGUE, epsilon=4.0) as three:
+        assert uploads_of(three.invitation) != text
+    with pytest.raises(InputError, match="clients of the app"):
+        Rehearsal(CATALOGUE, apps=12)
 
 
 @pytest.mark.parametrize("trust", ["central", "local"])
@@ -191,7 +219,6 @@ def test_an_answer_that_comes_too_late_is_left_out() -> None:
         rehearsal.join(liking(client))
         rehearsal.faults.late = 0.6  # of five calls, each
         assert rehearsal.train(client).delivered == DEVICES - 1
-        assert "popularity" not in {one.stage for one in rehearsal.received}
         assert "mask" not in {one.stage for one in rehearsal.received}
 
 

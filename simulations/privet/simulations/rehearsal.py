@@ -90,6 +90,7 @@ class Rehearsal:
         directory: The server's.
         histories: Of the played devices.
         faults: What goes wrong between server and app; set it at any time.
+        model_hash: Of the model that was published last; empty before.
     """
 
     def __init__(
@@ -105,6 +106,8 @@ class Rehearsal:
         seed: int = 0,
     ) -> None:
         """Make the directory, enrol the played devices, and listen."""
+        if not 1 <= apps < devices:
+            raise InputError(f"Expected 1 to {devices - 1} clients of the app, found {apps}.")
         self.faults, self.model_hash = Faults(), ""
         self._endpoint = FleetEndpoint()
         with ExitStack() as stack:

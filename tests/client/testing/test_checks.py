@@ -2,6 +2,8 @@
 
 import base64
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -31,6 +33,7 @@ from privet.models.federation_policy import federation_policy
 from privet.privacy.errors import InputError
 from privet.privacy.minimization.policy import EgressPolicy, FieldType
 
+ROOT = Path(__file__).parents[3]
 CANARY = "canary-in-the-history"
 
 
@@ -192,3 +195,17 @@ def test_a_clock_and_a_moment_are_what_was_set() -> None:
             clock.advance(wrong)
     moment = Moment(charging=False, unmetered=None)
     assert (moment.idle(), moment.charging(), moment.unmetered()) == (True, False, None)
+
+
+def test_the_kit_needs_the_core_alone_and_no_code_of_an_app_loads_it() -> None:
+    code = (
+        "import sys, privet.client.testing.checks, privet.client.testing.clock, "
+        "privet.client.testing.store; print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    others = {"scipy", "numba", "torch", "dp_accounting", "cryptography", "flwr"}
+    assert "numpy" in ran.stdout.split() and not others & set(ran.stdout.split())
+    sources = [path for part in ("client", "server") for path in (ROOT / part).rglob("*.py")]
+    assert len(sources) > 50
+    users = {path for path in sources if "privet.client.testing" in path.read_text()}
+    assert {path.parent.name for path in users} <= {"testing"}

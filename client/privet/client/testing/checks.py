@@ -133,7 +133,8 @@ def uploads_of(invitation: "Invitation") -> str:
 
     Made of the policy by which the device's gate lets messages out, and of the terms that its user
     is shown. Keys, addresses and hashes are left out, so that the text changes only with what may
-    leave, for what, how often, or with which noise.
+    leave, for what, how often, or with which noise. What goes around the gate is not in it: for that
+    are `no_connections`, and what the server of a rehearsal received.
 
     Args:
         invitation: From the operator, or of a rehearsal.
