@@ -66,8 +66,9 @@ def no_connections() -> Iterator[list[str]]:
         AssertionError: At the end: something was tried.
 
     Edge Case Handling:
-        All threads, all kinds of sockets and this machine's own addresses count. Other processes,
-        and libraries in C that open sockets without Python (gRPC is one), are not seen.
+        All threads, all kinds of sockets and this machine's own addresses count. Not seen are other
+        processes, connections that were open before, and whatever opens sockets in another way than
+        Python's ``socket``: libraries in C, of which gRPC is one.
     """
     tried: list[str] = []
     watchers = _guard().watchers
