@@ -30,6 +30,7 @@ TRANSPORTS: dict[str, str] = {
 LISTENERS: dict[str, str] = {
     "client/privet/client/sidecar/handler.py": "one request of an app on the same device",
     "client/privet/client/sidecar/server.py": "apps on the same device, in other languages",
+    "simulations/privet/simulations/loopback_https.py": "apps' tests play a federation",
 }
 CONNECTS = ("connect", "create_connection", "sendto", "getaddrinfo", "getfqdn", "gethostby")
 

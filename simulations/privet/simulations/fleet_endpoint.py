@@ -99,13 +99,13 @@ class FleetEndpoint:
         with self._changed:
             return [node.number for node in self._nodes.values() if node.online_until > now]
 
-    def ask(self, requests: Mapping[int, Envelope], seconds: float) -> Iterator[Reply]:
+    def ask(self, envelopes: Mapping[int, Envelope], seconds: float) -> Iterator[Reply]:
         """Ask devices, at once; what is returned yields their answers as they come, until the end."""
         end = time.monotonic() + seconds
         asked: dict[str, _Node] = {}
         with self._changed:
             here = {node.number: node for node in self._nodes.values()}
-            for number, envelope in requests.items():
+            for number, envelope in envelopes.items():
                 sent = outgoing(envelope, node=number, seconds=seconds)
                 here[number].waiting.append(sent)
                 here[number].asked[sent.message_id] = _Asked(sent)

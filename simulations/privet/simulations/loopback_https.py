@@ -42,6 +42,11 @@ class TurnedAway(Exception):
         self.status, self.code = status, code
 
 
+def loopback_port() -> socket.socket:
+    """A free port of the loopback interface, listening."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
 class LoopbackServer:
     """Serves calls over TLS 1.3, each connection in a thread, until it is closed.
 

@@ -8,7 +8,6 @@ app's client speaks to it over HTTPS as to any other. In place of a SuperLink th
 import io
 import os
 import secrets
-import socket
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -43,7 +42,7 @@ from privet.server.operation.service import Outcome, Service
 from privet.server.operation.settings import Federation, Network, Privacy, Rounds, Settings
 from privet.simulations.devices import SimulatedDevices
 from privet.simulations.fleet_endpoint import FleetEndpoint, Received
-from privet.simulations.loopback_https import Faults, LoopbackServer
+from privet.simulations.loopback_https import Faults, LoopbackServer, loopback_port
 
 _DELTA, _RUNS = 1e-4, 5
 _LIKED = 0.4
@@ -112,7 +111,7 @@ class Rehearsal:
         self._endpoint = FleetEndpoint()
         with ExitStack() as stack:
             folder = stack.enter_context(temporary_folder())
-            listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            listening = stack.enter_context(loopback_port())
             settings = _settings(
                 listening.getsockname()[1], model, trust, devices, epsilon, seconds
             )
@@ -243,12 +242,12 @@ class Rehearsal:
             secret=secrets.token_bytes(32),
             randomness=Randomness.secret,
         )
-        sessions, keys, requests = [], [], []
+        sessions, keys, enrolments = [], [], []
         for row, number in enumerate(self.histories.devices.tolist()):
             device = devices.device(row)
             device = replace(device, models=ModelStore(folder / f"model-{row}"))
             node = NodeIdentity.generate().public_pem()
-            requests.append(
+            enrolments.append(
                 EnrolmentRequest.sign(
                     device.identity,
                     number,
@@ -259,7 +258,7 @@ class Rehearsal:
             )
             sessions.append(DeviceSession(device))
             keys.append(node.decode())
-        self.directory.enrol(requests)
+        self.directory.enrol(enrolments)
         return sessions, keys
 
 
@@ -295,10 +294,10 @@ class _Link:
 
     def exchange(self, requests: Mapping[int, Envelope], seconds: float) -> Iterator[Reply]:
         """Ask the app's devices, then the played ones, and wait for the former."""
-        played = range(len(self._sessions))
-        remote = {node: request for node, request in requests.items() if node not in played}
+        asked, played = dict(requests), range(len(self._sessions))
+        remote = {node: request for node, request in asked.items() if node not in played}
         replies = self._endpoint.ask(remote, seconds)
-        for node, request in requests.items():
+        for node, request in asked.items():
             if node in played:
                 admitted = self._sessions[node].answer(request)
                 yield Reply(node, None if admitted is None else admitted.payload)
