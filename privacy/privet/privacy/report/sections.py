@@ -236,11 +236,35 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GroupRow:
+    """One metric of one group of users, and what privacy costs that group.
+
+    Attributes:
+        attribute: What splits users into groups, as ``gender`` or ``activity``.
+        group: Which one, as ``F`` or ``20 to 49 events``.
+        users: How many of them were measured.
+        epsilon: Of the run; infinity without privacy.
+        metric: As ``ndcg@20``.
+        value: The group's mean and its interval.
+        loss: What the group loses against no privacy, as a fraction of that; None without privacy.
+    """
+
+    attribute: str
+    group: str
+    users: int
+    epsilon: float
+    metric: str
+    value: Interval
+    loss: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Quality:
     """How good the recommendations are; ``interval`` says what low and high are."""
 
     rows: tuple[QualityRow, ...]
     curve: tuple[CurvePoint, ...] = ()
+    groups: tuple[GroupRow, ...] = ()
     interval: str = ""
 
 
