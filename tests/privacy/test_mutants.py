@@ -48,7 +48,7 @@ from privet.models import planning
 from privet.models.popularity import Popularity
 from privet.models.spectral import Spectral
 from privet.models.testing import ModelConformance
-from privet.privacy import clipping, encoding, samplers
+from privet.privacy import clipping, encoding, noise, samplers
 from privet.privacy.accounting import accountants, adversaries, renyi, sampled
 from privet.privacy.accounting.adversaries import ReleaseTerms, Trust, guarantees
 from privet.privacy.accounting.gaussian import gaussian_epsilon
@@ -63,9 +63,8 @@ from privet.privacy.minimization.gate import Admitted, Gate, Upload
 from privet.privacy.minimization.policy import EgressPolicy
 from privet.privacy.randomness import Randomness, WordStream
 from privet.privacy.report import view
-from privet.server import coordinator, storage
+from privet.server import storage
 from privet.server.coordinator import Coordinator, Phase, Progress
-from privet.simulations import fleet as fleets
 from privet.simulations.federation import Federated
 
 CAUGHT = (AssertionError, pytest.fail.Exception)
@@ -145,8 +144,8 @@ def the_single_draw_has_the_planned_distribution(_: Path) -> None:
 
 def released_noise_has_the_planned_scale(trust: Trust) -> Check:
     def check(directory: Path) -> None:
-        noise, std = test_coordinator.decoded_noise(directory, trust, seeded=False)
-        assert chi_square_p(noise, gaussian_cdf(std)) > 1e-6
+        drawn, std = test_coordinator.decoded_noise(directory, trust, seeded=False)
+        assert chi_square_p(drawn, gaussian_cdf(std)) > 1e-6
 
     return check
 
@@ -372,9 +371,9 @@ def charge_later(patch: Patch) -> None:
     def remember(self: Coordinator, step: Any, survivors: int) -> None:
         waiting.append((step, survivors))
 
-    def late(self: Coordinator, step: Any, aggregate: Any, attempt: int) -> Any:
+    def late(self: Coordinator, round_: Any, aggregate: Any) -> Any:
         charge(self, *waiting.pop())
-        return release(self, step, aggregate, attempt)
+        return release(self, round_, aggregate)
 
     patch.setattr(Coordinator, "_charge", remember)
     patch.setattr(Coordinator, "_release", late)
@@ -539,19 +538,19 @@ MUTANTS: dict[str, tuple[Callable[[Patch], None], Check]] = {
         shares_have_the_planned_distribution,
     ),
     "noise shares at half scale": (
-        set_(device, "sample_skellam", halved(samplers.sample_skellam, 2)),
+        set_(noise, "sample_skellam", halved(samplers.sample_skellam, 2)),
         shares_have_the_planned_distribution,
     ),
     "the simulated sum at half scale": (
-        set_(fleets, "sample_skellam", halved(samplers.sample_skellam, 2)),
+        set_(noise, "sample_skellam", halved(samplers.sample_skellam, 2)),
         the_single_draw_has_the_planned_distribution,
     ),
     "the simulated sum at half scale, end to end": (
-        set_(fleets, "sample_skellam", halved(samplers.sample_skellam, 2)),
+        set_(noise, "sample_skellam", halved(samplers.sample_skellam, 2)),
         released_noise_has_the_planned_scale(Trust.SECURE_AGGREGATION),
     ),
     "central noise at half scale": (
-        set_(coordinator, "sample_rounded_gaussian", halved(samplers.sample_rounded_gaussian, 1)),
+        set_(noise, "sample_rounded_gaussian", halved(samplers.sample_rounded_gaussian, 1)),
         released_noise_has_the_planned_scale(Trust.CENTRAL),
     ),
     "central noise dropped": (

@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 from tests.client.app.test_client_federation import agreed_by_nobody
 
-from privet.client import device
 from privet.client.client import Client
 from privet.client.connection import Trained
 from privet.client.device import egress_policy
@@ -22,11 +21,11 @@ from privet.client.testing.store import temporary_client
 from privet.models.catalogue import Catalogue
 from privet.models.cohort import Cohort
 from privet.models.popularity import Popularity
+from privet.privacy import noise
 from privet.privacy.errors import InputError
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.randomness import Randomness
 from privet.server.fleet import Round
-from privet.simulations import fleet
 from privet.simulations.fleet import InProcessFleet
 from privet.simulations.rehearsal import Rehearsal
 
@@ -70,10 +69,7 @@ def test_a_client_joins_trains_gets_the_model_and_is_counted_as_in_a_simulation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Without the noise of both, what is left to differ is each device's rounding.
-    for module in (device, fleet):
-        monkeypatch.setattr(
-            module, "sample_skellam", lambda variance, n, rng: np.zeros(n, np.int64)
-        )
+    monkeypatch.setattr(noise, "sample_skellam", lambda variance, n, rng: np.zeros(n, np.int64))
     with Rehearsal(CATALOGUE, epsilon=100.0) as rehearsal, temporary_client(CATALOGUE) as client:
         rehearsal.join(liking(client))
         found = rehearsal.train(client)

@@ -22,8 +22,8 @@ from privet.privacy.minimization.agreement import Limits
 from privet.privacy.minimization.denials import Reason
 from privet.privacy.minimization.gate import Admitted, Gate, Upload
 from privet.privacy.minimization.policy import EgressPolicy, FieldRule, FieldType
+from privet.privacy.noise import share_noise
 from privet.privacy.randomness import Randomness
-from privet.privacy.samplers import sample_skellam
 
 CONTRIBUTION_FIELD = "contribution"
 _RECEIVERS = (Adversary.CURIOUS_SERVER, Adversary.MALICIOUS_SERVER, Adversary.NETWORK)
@@ -191,12 +191,12 @@ def noise_shares(
     task: DeviceTask, devices: NDArray[np.int64], randomness: Randomness
 ) -> NDArray[np.int64]:
     """Each device's share of Skellam noise, shape ``(n, dimension)``."""
-    dimension, variance = task.step.encoding.dimension, task.step.terms.share_variance
+    dimension, terms = task.step.encoding.dimension, task.step.terms
     shares = np.zeros((len(devices), dimension), np.int64)
-    if variance > 0:
+    if terms.share_variance > 0:
         for row, device in enumerate(devices):
             stream = randomness.stream("skellam", task.step.name, task.attempt, int(device))
-            shares[row] = sample_skellam(variance, dimension, stream)
+            shares[row] = share_noise(terms, dimension, stream)
     return shares
 
 

@@ -27,9 +27,9 @@ from privet.privacy.errors import (
 )
 from privet.privacy.ledger import Charge, EntryKind, charges, closed_steps
 from privet.privacy.minimization.messages import scrub
+from privet.privacy.noise import server_noise
 from privet.privacy.population import recorded_membership
 from privet.privacy.randomness import Randomness
-from privet.privacy.samplers import sample_rounded_gaussian
 from privet.server.combining import combined_release, spoiled_groups
 from privet.server.fleet import Aggregate, Fleet, Round
 from privet.server.series import destroy_series, release_round
@@ -78,6 +78,26 @@ class Progress:
 Observer = Callable[[Progress], None]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Released:
+    """One release, as the server has it before it makes a model of it. For audits.
+
+    Attributes:
+        round: As it was asked for: the step, the shared state before, and who took part, which
+            nobody may be told where the plan keeps the cohort secret.
+        sums: Noisy sum of each group in integers of the grid, centred on 0; of a round of a series
+            its estimate, which is no integer. Shape ``(dimension,)`` each.
+        release: What was handed to the model.
+    """
+
+    round: Round
+    sums: tuple[NDArray[np.float64], ...]
+    release: Release
+
+
+OnRelease = Callable[[Released], None]
+
+
 class Coordinator:
     """Runs a plan over a fleet, durably.
 
@@ -92,6 +112,7 @@ class Coordinator:
         budget: Limit on epsilon, the plan's target if not given. Raising it is recorded.
         spending: A budget that other runs spend from too; None if this run is counted alone.
         observer: Called at each phase.
+        on_release: Called with each release, before a model is made of it.
 
     Raises:
         IntegrityError: The store belongs to another plan, or to another population.
@@ -122,11 +143,13 @@ class Coordinator:
         budget: float | None = None,
         spending: Spending | None = None,
         observer: Observer | None = None,
+        on_release: OnRelease | None = None,
     ) -> None:
         """Record the plan in a new ledger, or check that the ledger is this plan's."""
         self._model, self._plan, self._fleet = model, plan, fleet
         self._store, self._randomness, self._repeatable = store, randomness, repeatable
         self._spending, self._observer = spending, observer or (lambda _: None)
+        self._on_release = on_release or (lambda _: None)
         self._started = time.monotonic()
         self._sampler = plan.facts.cohort.checked_sampler(plan.facts.devices)
         self._open_ledger(budget)
@@ -251,7 +274,7 @@ class Coordinator:
             raise PrivacyError(f"The fleet learnt the sum of step {step.name!r} uncharged.")
         if not _as_charged(self._plan, aggregate, counted):
             raise PrivacyError(f"The fleet learnt other sums of {step.name!r} than were charged.")
-        release, spoiled = self._release(step, aggregate, attempt)
+        release, spoiled = self._release(round_, aggregate)
         shared = self._model.update(step.step, shared, release, self._plan.facts)
         published = _published(step, aggregate)
         reached(Phase.UPDATED, published, spoiled)
@@ -348,34 +371,41 @@ class Coordinator:
             self._spending.charge(charge, repeatable=self._repeatable)
         self._store.append(EntryKind.CHARGE, charge.to_dict())
 
-    def _release(
-        self, step: StepPlan, aggregate: Aggregate, attempt: int
-    ) -> tuple[Release, tuple[int, ...]]:
+    def _release(self, round_: Round, aggregate: Aggregate) -> tuple[Release, tuple[int, ...]]:
         """The release, server's noise included, and which groups of it are spoiled but borne."""
+        step = round_.step
         series = step.terms.series
         if series is not None and step.terms.noise_multiplier > 0:
-            return self._release_of_series(step, series, aggregate, attempt), ()
-        sums = [self._with_server_noise(step, group.total, attempt) for group in aggregate.groups]
+            return self._release_of_series(round_, series, aggregate), ()
+        sums = [
+            self._with_server_noise(step, group.total, round_.attempt) for group in aggregate.groups
+        ]
         devices = [group.survivors for group in aggregate.groups]
         if step.terms.hides_cohort:
             spoiled = spoiled_groups(self._plan, step, sums, [self._plan.facts.devices])
             devices = [step.terms.survivors]
         else:
             spoiled = spoiled_groups(self._plan, step, sums, devices)
-        return combined_release(self._plan, step, sums, devices), spoiled
+        release = combined_release(self._plan, step, sums, devices)
+        centred = tuple(sum_.astype(np.int32).astype(np.float64) for sum_ in sums)
+        self._on_release(Released(round=round_, sums=centred, release=release))
+        return release, spoiled
 
     def _release_of_series(
-        self, step: StepPlan, series: SeriesRound, aggregate: Aggregate, attempt: int
+        self, round_: Round, series: SeriesRound, aggregate: Aggregate
     ) -> Release:
+        step = round_.step
         devices = _published(step, aggregate)
-        stream = self._randomness.stream("server", step.name, attempt)
+        stream = self._randomness.stream("server", step.name, round_.attempt)
         integers = release_round(self._store.directory, step, series, aggregate.total, stream)
-        return Release(
+        release = Release(
             step=step.step,
             total=integers / step.encoding.scale,
             noise_std=step.noise_std(devices),
             devices=devices,
         )
+        self._on_release(Released(round=round_, sums=(integers,), release=release))
+        return release
 
     def _with_server_noise(
         self, step: StepPlan, total: NDArray[np.uint32], attempt: int
@@ -383,12 +413,8 @@ class Coordinator:
         terms = step.terms
         if terms.trust is not Trust.CENTRAL or terms.noise_multiplier == 0:
             return total
-        noise = sample_rounded_gaussian(
-            terms.noise_multiplier * terms.l2_bound,
-            len(total),
-            self._randomness.stream("server", step.name, attempt),
-        )
-        return wrap(total.astype(np.int64) + noise)
+        stream = self._randomness.stream("server", step.name, attempt)
+        return wrap(total.astype(np.int64) + server_noise(terms, len(total), stream))
 
 
 def _as_charged(plan: Plan, aggregate: Aggregate, charged: list[int]) -> bool:

@@ -1,6 +1,7 @@
 """The in-process fleet: many devices in one process, integers and noise exactly as deployed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,15 @@ from privet.models.groups import members
 from privet.models.model import LocalState, Model
 from privet.models.plan import StepPlan
 from privet.privacy.encoding import wrap
-from privet.privacy.minimization.gate import Gate
+from privet.privacy.minimization.gate import Gate, Upload
+from privet.privacy.noise import summed_shares
 from privet.privacy.randomness import Randomness
-from privet.privacy.samplers import sample_skellam
 from privet.server.fleet import Aggregate, ChargeSum, GroupSum, Round
 
 _BLOCK_ENTRIES = 4_000_000
+
+OnUpload = Callable[[Round, int, Upload], None]
+"""Gets a device's number and what left it in a round, noise share included, before any mask."""
 
 
 class InProcessFleet:
@@ -33,6 +37,8 @@ class InProcessFleet:
         randomness: The devices' randomness.
         gate: The only way out of a device.
         on_devices: Called with the number of devices done so far.
+        watched: Numbers of devices that draw their own shares whatever the others do, for audits.
+        on_upload: Called with each upload of a watched device.
     """
 
     def __init__(
@@ -43,6 +49,8 @@ class InProcessFleet:
         randomness: Randomness,
         gate: Gate,
         on_devices: Callable[[int], None] | None = None,
+        watched: Sequence[int] = (),
+        on_upload: OnUpload | None = None,
     ) -> None:
         """Split the cohort into blocks of bounded memory."""
         self._model, self._cohort = model, cohort
@@ -51,6 +59,8 @@ class InProcessFleet:
         self._local: LocalState = {}
         self._has_local = np.zeros(len(cohort), bool)
         self._done = 0
+        self._watched = np.isin(cohort.devices, np.asarray(watched, np.int64))
+        self._on_upload = on_upload or (lambda round_, device, upload: None)
 
     def run(self, round_: Round, charge: ChargeSum) -> Aggregate:
         """Run a round over the devices that it asks for."""
@@ -64,7 +74,7 @@ class InProcessFleet:
         charge([len(rows) for rows in groups])
         if not own_shares:
             for total, rows in zip(sums, groups, strict=True):
-                self._add_noise(round_.step, total, len(rows))
+                self._add_noise(round_.step, total, int((~self._watched[rows]).sum()))
         return Aggregate(
             groups=tuple(
                 GroupSum(total=wrap(total), survivors=len(rows))
@@ -81,7 +91,10 @@ class InProcessFleet:
         )
         dimension = round_.step.encoding.dimension
         total = np.zeros(dimension, np.int64)
-        for block in self._blocks(rows, dimension if own_shares else 0):
+        alone = self._watched[rows]
+        others = self._blocks(rows[~alone], dimension if own_shares else 0)
+        for block in chain(rows[alone][:, None], others):
+            watched = bool(self._watched[block[0]])
             known = {name: array[block] for name, array in self._local.items()}
             admitted, after = take_part(
                 self._model,
@@ -90,8 +103,10 @@ class InProcessFleet:
                 self._cohort.take(block),
                 randomness=self._randomness,
                 gate=self._gate,
-                add_noise_share=own_shares,
+                add_noise_share=own_shares or watched,
             )
+            if watched:
+                self._on_upload(round_, int(self._cohort.devices[block[0]]), admitted.upload)
             admitted.add_into(total)
             self._keep(block, after)
             self._done += len(block)
@@ -108,11 +123,10 @@ class InProcessFleet:
         self._has_local[rows] = bool(after)
 
     def _add_noise(self, step: StepPlan, total: NDArray[np.int64], devices: int) -> None:
-        variance = step.terms.share_variance * devices
-        if variance > 0:
+        if step.terms.share_variance > 0 and devices:
             # A key of its own: the same randomness must never noise two sums.
             stream = Randomness.secret().stream("skellam sum", step.name)
-            total += sample_skellam(variance, len(total), stream)
+            total += summed_shares(step.terms, devices, len(total), stream)
 
     def _blocks(self, rows: NDArray[np.int64], dense_entries: int) -> Iterator[NDArray[np.int64]]:
         """Rows whose contributions have at most some millions of entries, alike in having a state.
