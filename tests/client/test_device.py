@@ -7,13 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from tests.server.world import TwoSums, histories, plan_of
 
-from privet.client.device import (
-    CONTRIBUTION_FIELD,
-    DeviceTask,
-    egress_policy,
-    noise_shares,
-    take_part,
-)
+from privet.client.device import DeviceTask, egress_policy, noise_shares, take_part
 from privet.models.cohort import Cohort
 from privet.models.plan import StepPlan
 from privet.models.popularity import Popularity
@@ -23,6 +17,7 @@ from privet.privacy.minimization.egress_line import NoLeaf
 from privet.privacy.minimization.gate import Gate
 from privet.privacy.minimization.messages import Message, message_bytes
 from privet.privacy.minimization.policy import EgressPolicy
+from privet.privacy.minimization.vector_policy import CONTRIBUTION_FIELD
 from privet.privacy.randomness import Randomness
 
 PLAN = plan_of(Trust.SECURE_AGGREGATION)

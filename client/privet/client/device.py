@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from privet.models.cohort import Cohort
 from privet.models.model import LocalState, Model, SharedState
 from privet.models.plan import Plan, StepPlan
-from privet.privacy.accounting.adversaries import Adversary, Trust
+from privet.privacy.accounting.adversaries import Trust
 from privet.privacy.clipping import clip
 from privet.privacy.contribution import Contribution
 from privet.privacy.encoding import encode
@@ -21,17 +21,10 @@ from privet.privacy.errors import EgressError, PrivacyError
 from privet.privacy.minimization.agreement import Limits
 from privet.privacy.minimization.denials import Reason
 from privet.privacy.minimization.gate import Admitted, Gate, Upload
-from privet.privacy.minimization.policy import EgressPolicy, FieldRule, FieldType
+from privet.privacy.minimization.policy import EgressPolicy
+from privet.privacy.minimization.vector_policy import CONTRIBUTION_FIELD, vector_policy
 from privet.privacy.noise import share_noise
 from privet.privacy.randomness import Randomness
-
-CONTRIBUTION_FIELD = "contribution"
-_RECEIVERS = (Adversary.CURIOUS_SERVER, Adversary.MALICIOUS_SERVER, Adversary.NETWORK)
-_NOISE = {
-    Trust.CENTRAL: "the server adds Gaussian noise to the sum",
-    Trust.SECURE_AGGREGATION: "a share of Skellam noise, and only the sum is learnt",
-    Trust.LOCAL: "Skellam noise enough for this vector alone",
-}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,26 +50,14 @@ def egress_policy(plan: Plan) -> EgressPolicy:
     A pure function of the plan, whose hash it holds: whoever agrees to the policy agrees to the
     plan.
     """
-    rule = FieldRule(
-        field=CONTRIBUTION_FIELD,
-        type=FieldType.UINT32,
-        shapes={step.name: (step.encoding.dimension,) for step in plan.steps},
-        bits=32,
-        purpose=f"train the shared {plan.model} model",
-        mechanism=_mechanism(plan),
-        retention="until the round's sum is taken",
-        adversaries=_RECEIVERS,
+    return vector_policy(
+        plan_hash=plan.hash,
+        model=plan.model,
+        trust=plan.facts.trust,
+        dimensions={step.name: step.encoding.dimension for step in plan.steps},
+        noisy=math.isfinite(plan.facts.epsilon),
+        seeded=plan.seeded_noise,
     )
-    return EgressPolicy(rules=(rule,), plan_hash=plan.hash)
-
-
-def _mechanism(plan: Plan) -> str:
-    noise = _NOISE[plan.facts.trust]
-    if math.isinf(plan.facts.epsilon):
-        noise = "no noise: NOT PRIVATE"
-    elif plan.seeded_noise:
-        noise += "; all of it follows from a seed: NOT PRIVATE"
-    return f"clipped in L2 norm, rounded to integers modulo 2**32; {noise}"
 
 
 def take_part(

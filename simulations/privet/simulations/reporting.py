@@ -19,6 +19,7 @@ from privet.privacy.report.assemble import (
 )
 from privet.privacy.report.document import Report
 from privet.privacy.report.html import render_html
+from privet.privacy.report.minimization import minimization, policy_of
 from privet.privacy.report.population import population_section
 from privet.privacy.report.sections import (
     CurvePoint,
@@ -30,6 +31,7 @@ from privet.privacy.report.sections import (
     Source,
     Verification,
 )
+from privet.privacy.report.security import security
 from privet.privacy.report.spent import accounting, profiles
 from privet.privacy.report.view import LedgerView
 from privet.simulations.comparison import Row
@@ -49,9 +51,17 @@ _SOURCES: dict[str, Source] = {
     "accounting": "computed",
     "accounting.composition": "declared",
     "egress": "computed",
+    "minimization": "computed",
+    "minimization.on_device": "declared",
+    "minimization.telemetry": "declared",
+    "minimization.pseudonyms": "declared",
+    "minimization.denied": "absent",
+    "security": "declared",
+    "security.generators": "computed",
     "quality": "measured",
     "data": "measured",
     "data.catalogue_public": "declared",
+    "population": "computed",
     "ledger": "measured",
 }
 
@@ -79,16 +89,20 @@ def build_report(
     """
     view = LedgerView(entries=entries)
     identity = _identity(view, command)
+    masked = aggregation(view)
+    absent = {"aggregation": masked is None, "population": population is None}
     return Report(
         identity=identity,
         definition=definition(view),
         adversaries=adversary_rows(view),
         profiles=profiles(view),
         mechanism=mechanism_steps(view),
-        aggregation=aggregation(view),
+        aggregation=masked,
         accounting=accounting(view, identity),
         population=None if population is None else population_section(view, population),
         egress=egress(view),
+        minimization=minimization(view),
+        security=security(view),
         quality=Quality(
             rows=tuple(_quality_row(row) for row in rows),
             curve=tuple(curve),
@@ -111,7 +125,7 @@ def build_report(
             "since reports are not signed yet, that the whole ledger was not rewritten."
             + (f" The curve: {curve_note}." if curve_note else ""),
         ),
-        sources=_SOURCES if population is None else {**_SOURCES, "population": "computed"},
+        sources={k: v for k, v in _SOURCES.items() if not absent.get(k, False)},
     )
 
 
@@ -124,7 +138,9 @@ def _identity(view: LedgerView, command: str) -> Identity:
         reproduction_command=command,
         noise_randomness=view.randomness,
         private=view.private,
+        ledger_head=view.entries[-1].hash,
         plan_hash=view.plan_hash,
+        policy_hash=policy_of(view).hash,
     )
 
 

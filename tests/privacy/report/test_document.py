@@ -74,7 +74,7 @@ def edited(where: str, value: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("where", "value", "message"),
     [
-        ("schema", "privet.report/1", "privet.report/2"),
+        ("schema", "privet.report/2", "privet.report/3"),
         ("egress", GONE, "egress"),
         ("extra", 1, "1 unknown"),
         ("data.users", GONE, "users"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from privet.privacy.errors import InputError, IntegrityError, PrivacyError
+from privet.privacy.report.audit import AuditRecord
 from privet.privacy.report.claims import ADVERSARIES, ClaimFacts, guarantee
 from privet.privacy.report.sections import (
     AdversaryGuarantee,
@@ -200,9 +201,7 @@ def check_egress(egress: Egress) -> None:
 def check_quality(quality: Quality) -> None:
     """Every mean lies in its interval, and everything is finite."""
     for where, interval in _intervals(quality):
-        figures = (interval.low, interval.mean, interval.high)
-        if not all(map(math.isfinite, figures)) or list(figures) != sorted(figures):
-            raise IntegrityError(f"Expected low <= mean <= high for {where}, found {figures}.")
+        _check_interval(interval, where)
     for point in quality.curve:
         if not point.epsilon > 0:
             raise InputError(f"Expected epsilon > 0 in the curve, found {point.epsilon}.")
@@ -224,6 +223,53 @@ def check_ledger(ledger: LedgerRecord) -> None:
         raise IntegrityError("ledger.head is not the hash of the last entry.")
 
 
+def check_heads(identity: Identity, ledger: LedgerRecord) -> None:
+    """The head in the identity is the ledger's."""
+    if identity.ledger_head != ledger.head:
+        raise IntegrityError("identity.ledger_head is not the head of the report's ledger.")
+
+
+def check_audit(audit: AuditRecord | None, identity: Identity) -> None:
+    """The audit is of this run's plan, and its figures are possible.
+
+    Raises:
+        InputError: A figure is out of its range, or two attacks cannot be told apart.
+        IntegrityError: It is an audit of another plan, or a figure is outside of its interval.
+    """
+    if audit is None:
+        return
+    if audit.plan_hash != identity.plan_hash:
+        raise IntegrityError("The audit is of another plan than the run's: audit this run.")
+    names = [(a.name, a.observable, a.role) for a in audit.attacks]
+    if len(set(names)) != len(names):
+        raise InputError("Expected each attack once for an observable and a role.")
+    for test in audit.noise_tests:
+        _probability(test.confidence, f"confidence of the noise test of {test.step}")
+        _probability(test.power, f"power of the noise test of {test.step}")
+    for bound in audit.bounds:
+        _not_negative(bound.epsilon, f"epsilon of the {bound.method} bound")
+        _probability(bound.confidence, f"confidence of the {bound.method} bound")
+        _probability(bound.power, f"power of the {bound.method} bound")
+    for attack in audit.attacks:
+        for figure in attack.figures:
+            _check_interval(figure.value, f"{figure.name} of {attack.name}")
+        rates = [point.fpr for point in attack.roc]
+        if rates != sorted(set(rates)):
+            raise InputError(f"Expected false positive rates that rise in {attack.name}.")
+        for point in attack.roc:
+            _check_interval(point.tpr, f"a true positive rate of {attack.name}")
+            for rate in (point.fpr, point.tpr.low, point.tpr.high, point.allowed or 0.0):
+                _probability(rate, f"a rate of {attack.name}")
+    for name, interval in audit.disclosure.items():
+        _check_interval(interval, f"the disclosure risk {name}")
+
+
+def _check_interval(interval: Interval, where: str) -> None:
+    figures = (interval.low, interval.mean, interval.high)
+    if not all(map(math.isfinite, figures)) or list(figures) != sorted(figures):
+        raise IntegrityError(f"Expected low <= mean <= high for {where}, found {figures}.")
+
+
 def _check_guarantee(row: AdversaryGuarantee) -> None:
     if row.epsilon is not None:
         _not_negative(row.epsilon, f"epsilon of {row.adversary}")
@@ -242,6 +288,11 @@ def _intervals(quality: Quality) -> Iterator[tuple[str, Interval]]:
     for point in quality.curve:
         interval = Interval(mean=point.mean, low=point.low, high=point.high)
         yield f"{point.metric} at epsilon {point.epsilon}", interval
+    for group in quality.groups:
+        where = f"{group.metric} of {group.attribute} {group.group}"
+        yield where, group.value
+        if group.loss is not None:
+            yield f"loss of {where}", group.loss
 
 
 def _finite(value: float | None) -> bool:

@@ -1,7 +1,7 @@
 """One object from which every form of a report is rendered."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
 from privet.privacy.canonical import Json, canonical_bytes, parse_canonical, sha256
@@ -9,8 +9,16 @@ from privet.privacy.errors import InputError, IntegrityError
 from privet.privacy.records import decode, encode, mapping, require_keys
 from privet.privacy.report import checks
 from privet.privacy.report.aggregation import SecureAggregation
+from privet.privacy.report.audit import AuditRecord
 from privet.privacy.report.claims import ClaimFacts, Verdict, claim_sentence, verdict
+from privet.privacy.report.declared import Declared
+from privet.privacy.report.evidence import check_files, evidence
+from privet.privacy.report.findings import Finding
+from privet.privacy.report.linter import findings
+from privet.privacy.report.minimization import Minimization
+from privet.privacy.report.outcomes import Outcomes, outcomes
 from privet.privacy.report.population import COUNTED_ALONE, PopulationSection, counted_together
+from privet.privacy.report.previous import Previous
 from privet.privacy.report.sections import (
     AdversaryGuarantee,
     Data,
@@ -23,9 +31,14 @@ from privet.privacy.report.sections import (
     Source,
     Verification,
 )
+from privet.privacy.report.security import Security
+from privet.privacy.report.signature import Signature, check_signed_by
 from privet.privacy.report.spending import Accounting, Profile
 
-SCHEMA = "privet.report/2"
+SCHEMA = "privet.report/3"
+
+COMPUTED = ("claim", "findings", "outcomes", "evidence")
+"""Parts of the JSON that follow from the others and are compared with them."""
 
 OUTSIDE_EPSILON = (
     "Metrics, quality figures and recommendations of a simulation: they look at held-out data and "
@@ -42,7 +55,8 @@ class Report:
     """A privacy audit report.
 
     Formal Guarantees: a report that contradicts itself, or claims more than its own figures carry,
-    cannot be made: the claim is computed from the facts and never given.
+    cannot be made: claim, findings, outcomes of the audit and hashes of the evidence are computed
+    from the sections and never given.
 
     Attributes:
         profiles: One for the adversaries who see the same releases; every adversary with a
@@ -50,6 +64,14 @@ class Report:
         sources: Where figures come from: a section's name, or a section and a field with a dot
             between them, to one of measured, computed, declared and absent. What is not in it is
             absent.
+        files: SHA-256 of the files that sections were made from and whose contents are not in the
+            report, by the section's name: about.toml of ``declared``, result.json of ``quality``.
+        audit: What attacks on the run found; None if nobody attacked it.
+        declared: What only people know; None if nobody declared anything.
+        minimization: What is on a device and what leaves.
+        security: How the code is made.
+        previous: What changed since an earlier report; None if none was named.
+        signature: Who issued it; None if it is not signed.
     """
 
     identity: Identity
@@ -61,11 +83,18 @@ class Report:
     accounting: Accounting
     population: PopulationSection | None
     egress: Egress
+    minimization: Minimization
+    security: Security
     quality: Quality
+    audit: AuditRecord | None = None
     data: Data
+    declared: Declared | None = None
+    previous: Previous | None = None
     ledger: LedgerRecord
     verification: Verification
     sources: Mapping[str, Source]
+    files: Mapping[str, str] = field(default_factory=dict)
+    signature: Signature | None = None
 
     def __post_init__(self) -> None:
         """Refuses figures of a wrong type, contradictions and claims that would not hold."""
@@ -79,7 +108,11 @@ class Report:
         checks.check_ledger(self.ledger)
         checks.check_claim(self.facts, self.accounting, self.data.users)
         checks.check_profiles(self.profiles, self.adversaries)
-        _check_sources(self.sources)
+        checks.check_audit(self.audit, self.identity)
+        checks.check_heads(self.identity, self.ledger)
+        check_files(self)
+        check_signed_by(self)
+        _check_sources(self)
 
     @property
     def facts(self) -> ClaimFacts:
@@ -120,14 +153,29 @@ class Report:
         runs = COUNTED_ALONE if self.population is None else counted_together(self.population)
         return (*open_, *self.definition.not_protected, *catalogue, runs, OUTSIDE_EPSILON)
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the linter of claims finds in the other sections, errors first."""
+        return findings(self)
+
+    @property
+    def outcomes(self) -> Outcomes | None:
+        """What the audit's figures say; None without an audit."""
+        return outcomes(self.audit)
+
+    @property
+    def evidence(self) -> dict[str, str]:
+        """By section, the SHA-256 of what it was made from."""
+        return evidence(self)
+
     def source_of(self, name: str) -> Source:
         """Where a section's or a field's figures come from."""
         section = name.partition(".")[0]
         return self.sources.get(name, self.sources.get(section, "absent"))
 
     def to_dict(self) -> dict[str, Json]:
-        """The report as plain JSON types, with the claim and the schema."""
-        return {"schema": SCHEMA, "claim": self._claim(), **self._sections()}
+        """The report as plain JSON types, with the schema and all that is computed."""
+        return {"schema": SCHEMA, **self._computed(), **self._sections()}
 
     def to_bytes(self) -> bytes:
         """The report as canonical JSON."""
@@ -151,10 +199,11 @@ class Report:
         if schema != SCHEMA:
             raise InputError(f"Expected a report of schema {SCHEMA!r}, found {schema!r}.")
         hints = get_type_hints(cls)
-        require_keys(found, {"schema", "claim", *hints}, "report")
+        require_keys(found, {"schema", *COMPUTED, *hints}, "report")
         report = cls(**{k: decode(hint, found[k], k) for k, hint in hints.items()})
-        if report._claim() != found["claim"]:
-            raise IntegrityError("The claim is not what follows from the facts of the report.")
+        for name, follows in report._computed().items():
+            if found[name] != follows:
+                raise IntegrityError(f"The report's {name} is not what follows from its sections.")
         return report
 
     @classmethod
@@ -174,6 +223,14 @@ class Report:
     def _sections(self) -> dict[str, Json]:
         return {k: encode(getattr(self, k), h, k) for k, h in get_type_hints(Report).items()}
 
+    def _computed(self) -> dict[str, Json]:
+        return {
+            "claim": self._claim(),
+            "findings": encode(self.findings, tuple[Finding, ...], "findings"),
+            "outcomes": encode(self.outcomes, Outcomes | None, "outcomes"),
+            "evidence": encode(self.evidence, Mapping[str, str], "evidence"),
+        }
+
     def _claim(self) -> dict[str, Json]:
         facts = encode(self.facts, ClaimFacts, "claim")
         return {
@@ -184,8 +241,11 @@ class Report:
         }
 
 
-def _check_sources(sources: Mapping[str, Source]) -> None:
-    known = {field.name for field in fields(Report)} - {"sources"}
-    for name in sources:
-        if name.partition(".")[0] not in known:
+def _check_sources(report: Report) -> None:
+    known = {field.name for field in fields(Report)} - {"sources", "files"}
+    for name, source in report.sources.items():
+        section = name.partition(".")[0]
+        if section not in known:
             raise InputError(f"Expected sources to name sections, found {name!r}.")
+        if getattr(report, section) is None and source != "absent":
+            raise IntegrityError(f"The report has no {section}, but sources call it {source}.")

@@ -27,7 +27,13 @@ class Identity:
         reproduction_command: What to type to run it again.
         noise_randomness: Where the noise came from.
         private: False stamps everything NOT PRIVATE; must be False without real noise.
+        ledger_head: Hash of the last entry of the run's ledger.
         plan_hash: The hash of the run's public constants, if there is a plan.
+        policy_hash: Of the egress policy that devices were under.
+        run_id: The run's name for whoever made it.
+        git_commit: Of the toolkit's source, where it is known.
+        git_dirty: Whether that source had changes that are not in the commit.
+        signer: Fingerprint of the key that signs the report; None if it is not signed.
     """
 
     report_id: str
@@ -37,7 +43,13 @@ class Identity:
     reproduction_command: str
     noise_randomness: Randomness
     private: bool
+    ledger_head: str
     plan_hash: str | None = None
+    policy_hash: str | None = None
+    run_id: str | None = None
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    signer: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,12 +27,14 @@ from privet.privacy.report.assemble import (
     mechanism_steps,
 )
 from privet.privacy.report.document import SCHEMA, Report
+from privet.privacy.report.minimization import minimization, policy_in
 from privet.privacy.report.population import (
     check_membership,
     population_findings,
     population_section,
     population_view,
 )
+from privet.privacy.report.security import security
 from privet.privacy.report.spending import FOLLOWS
 from privet.privacy.report.spent import accounting, profiles
 from privet.privacy.report.text import percent_up
@@ -102,8 +104,8 @@ def verify_report(report: Report) -> tuple[Check, ...]:
         for name, claimed, computed in _figures(report, view):
             _compare(name, claimed, computed)
         figures = (
-            "adversaries, profiles, definition, mechanism, secure aggregation, accounting and what "
-            "leaves a device"
+            "adversaries, profiles, definition, mechanism, secure aggregation, accounting, security "
+            "and what leaves a device"
         )
         return (
             *checks,
@@ -358,6 +360,11 @@ def _figures(report: Report, view: LedgerView) -> Iterator[tuple[str, object, ob
     yield "profiles", report.profiles, profiles(view)
     yield "accounting", report.accounting, accounting(view, identity)
     yield "egress", report.egress, egress(view)
+    policy = policy_in(report.minimization, view.plan_hash)
+    yield "policy_hash", identity.policy_hash, policy.hash
+    left = dataclasses.replace(minimization(view, policy), denied=report.minimization.denied)
+    yield "minimization", report.minimization, left
+    yield "security", report.security, security(view)
     known = [g.epsilon for g in view.guarantees if g.epsilon is not None]
     for row in report.quality.rows:
         expected = max(known, default=None) if row.kind == "private" else None
