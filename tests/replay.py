@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from privet.client import device
+from privet.models.catalogue import Catalogue
 from privet.models.cohort import Cohort
 from privet.models.model import LocalState, Model, Release, SharedState
 from privet.models.plan import Plan, PublicFacts, Step
@@ -85,6 +86,10 @@ class Tape:
 
     def __init__(self, model: Model, recording: Recording, playback: Sequence[SharedState]) -> None:
         self._model, self._recording, self._playback = model, recording, playback
+
+    def begin(self, catalogue: Catalogue) -> SharedState:
+        """As the model."""
+        return self._model.begin(catalogue)
 
     def steps(self, facts: PublicFacts) -> Sequence[Step]:
         return self._model.steps(facts)

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from privet.models.cohort import Cohort
+from privet.models.hybrid import Hybrid
 from privet.models.model import LocalState, SharedState
 from privet.models.plan import PublicFacts, Step
 from privet.models.popularity import Popularity
@@ -27,6 +28,10 @@ class TestPopularity(ModelConformance):
 
 class TestSpectral(ModelConformance):
     model = Spectral()
+
+
+class TestHybrid(ModelConformance):
+    model = Hybrid()
 
 
 class TestTrending(ModelConformance):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from privet.models.cohort import Cohort
+from privet.models.hybrid import Hybrid
 from privet.models.popularity import Popularity
 from privet.models.score_parts import AdditiveModel
 from privet.models.spectral import Spectral
@@ -11,7 +12,7 @@ from privet.models.testing import checkerboard, facts_for, stack, train
 from privet.models.trending import Trending
 from privet.privacy.accounting.adversaries import Trust
 
-MODELS = (Popularity(), Spectral(), Trending(rounds=4, separation=2, bands=2))
+MODELS = (Popularity(), Spectral(), Hybrid(), Trending(rounds=4, separation=2, bands=2))
 HISTORIES: tuple[dict[int, float], ...] = ({}, {3: 1.0}, {0: 1.0, 2: 0.25, 7: 0.5, 19: 3.0})
 
 
@@ -28,7 +29,7 @@ def test_a_pull_is_the_weighted_sum_of_parts_and_with_weights_of_one_the_score(
     facts = facts_for(board, epsilon=epsilon, trust=Trust.CENTRAL)
     shared = train(model, board, facts).shared
     reach, everything = model.reach(shared), np.arange(20)
-    assert (np.diff(reach) > 0).all() and (model.name == "spectral") == bool(len(reach))
+    assert (np.diff(reach) > 0).all() and (model.name in ("spectral", "hybrid")) == bool(len(reach))
     for history in HISTORIES:
         cohort = stack([history], 20)
         local = model.personalise(shared, {}, cohort)

@@ -467,7 +467,7 @@ def unchained(patch: Patch) -> None:
 def unchecked_chain(patch: Patch) -> None:
     def trusting(self: storage.RunStore) -> tuple[str, Any] | None:
         row = self._db.execute("SELECT step, state FROM checkpoint").fetchone()
-        return ("", {}) if row is None else (row[0], storage._unpack(row[1]))
+        return ("", {}) if row is None else (row[0], storage.unpack_state(row[1]))
 
     patch.setattr(storage.RunStore, "checkpoint", trusting)
 

@@ -142,7 +142,7 @@ def test_closing_and_checkpoint_are_one_transaction(
     def fail(shared: object) -> bytes:
         raise OSError("disk full")
 
-    monkeypatch.setattr("privet.server.storage._pack", fail)
+    monkeypatch.setattr("privet.server.storage.pack_state", fail)
     with pytest.raises(OSError, match="disk full"):
         store.close_release("a", {}, Unpackable(a=np.zeros(1)))
     assert [entry.kind for entry in store.entries] == [EntryKind.PLAN]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from privet.models.hybrid import Hybrid
 from privet.models.model import Model
 from privet.models.plan import Plan
 from privet.models.popularity import Popularity
@@ -10,6 +11,7 @@ from privet.models.trending import Trending
 from privet.privacy.errors import InputError
 
 MODELS: Mapping[str, Callable[..., Model]] = {
+    "hybrid": Hybrid,
     "popularity": Popularity,
     "spectral": Spectral,
     "trending": Trending,

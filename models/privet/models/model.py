@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from privet.models.catalogue import Catalogue
 from privet.models.cohort import Cohort
 from privet.models.plan import PublicFacts, Step
 from privet.privacy.accounting.adversaries import Trust
@@ -44,7 +45,7 @@ class Model(Protocol):
     """A preference model. Implementations are frozen dataclasses of public hyper-parameters.
 
     The device's half is ``contribute``, ``personalise`` and ``score``; the server's half is
-    ``steps`` and ``update``. All are pure. ``contribute`` works row by row: a cohort of one gives
+    ``begin``, ``steps`` and ``update``. All are pure. ``contribute`` works row by row: a cohort of one gives
     the row of a cohort of many. The conformance suite in :mod:`privet.models.testing` runs
     against every model.
     """
@@ -53,6 +54,9 @@ class Model(Protocol):
     trusts: ClassVar[frozenset[Trust]]
     timed: ClassVar[bool]
     """Whether its steps are windows of a period, which the plan then holds and makes public."""
+
+    def begin(self, catalogue: Catalogue) -> SharedState:
+        """What the catalogue alone says, before the first release; every device gets it."""
 
     def steps(self, facts: PublicFacts) -> Sequence[Step]:
         """The sums that the model needs, from public facts alone."""

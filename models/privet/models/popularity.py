@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from privet.models.catalogue import Catalogue
 from privet.models.cohort import Cohort
 from privet.models.model import LocalState, Release, SharedState
 from privet.models.plan import PublicFacts, Step
@@ -29,6 +30,10 @@ class Popularity:
     name: ClassVar[str] = "popularity"
     trusts: ClassVar[frozenset[Trust]] = frozenset(Trust)
     timed: ClassVar[bool] = False
+
+    def begin(self, catalogue: Catalogue) -> SharedState:
+        """Nothing: all is learnt from people."""
+        return {}
 
     def steps(self, facts: PublicFacts) -> Sequence[Step]:
         """One sum over the whole catalogue."""

@@ -18,6 +18,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from privet.models.catalogue import Catalogue
 from privet.models.cohort import Cohort
 from privet.models.model import LocalState, Release, SharedState
 from privet.models.plan import PublicFacts, Step
@@ -58,6 +59,10 @@ class Spectral:
         if not 0 < self.head_scale < math.inf:
             raise InputError(f"Expected a finite head_scale > 0, found {self.head_scale}.")
 
+    def begin(self, catalogue: Catalogue) -> SharedState:
+        """Nothing: all is learnt from people."""
+        return {}
+
     def steps(self, facts: PublicFacts) -> Sequence[Step]:
         """Popularity, then co-occurrence within the head; popularity alone if there is none."""
         head = self.head_size(facts)
@@ -73,13 +78,17 @@ class Spectral:
             ),
         )
 
-    def head_size(self, facts: PublicFacts) -> int:
+    def head_size(self, facts: PublicFacts, *, least: float = 1.0) -> int:
         """Number of items whose co-occurrence is learnt; 0 where popularity is all there is.
 
         Signal grows with the number of users, noise with 1 / mu and with the square root of the
         number of groups, or more if these are not added up. So the rule is in ``signal = devices *
         mu / sqrt(groups)``, less that growth: 1.8 times its power 2/3, and nothing below 400 or
         below ``items^1.5 / 200``.
+
+        Args:
+            facts: What is public.
+            least: Multiplies the signal below which there is none.
 
         Raises:
             InputError: Without privacy, more than 10,000 items.
@@ -92,13 +101,11 @@ class Spectral:
                     "fewer items."
                 )
             return facts.items
-        noise = math.sqrt(facts.groups) * facts.noise_growth
-        signal = facts.expected_devices * facts.mu / noise
-        if signal < max(400.0, facts.items**1.5 / 200):
+        found = signal(facts)
+        if found < least * max(400.0, facts.items**1.5 / 200):
             return 0
-        return max(
-            1, min(facts.items, _MAX_HEAD, round(self.head_scale * 1.8 * math.pow(signal, 2 / 3)))
-        )
+        size = round(self.head_scale * 1.8 * math.pow(found, 2 / 3))
+        return max(1, min(facts.items, _MAX_HEAD, size))
 
     def contribute(
         self,
@@ -111,7 +118,7 @@ class Spectral:
         """Unit histories, then their outer products over the head."""
         if step.name == "popularity":
             return unit_histories(cohort), local
-        return outer_products(cohort.keep_items(_positions(shared, cohort.n_items))), local
+        return outer_products(cohort.keep_items(positions(shared, cohort.n_items))), local
 
     def update(
         self, step: Step, shared: SharedState, release: Release, facts: PublicFacts
@@ -146,7 +153,7 @@ class Spectral:
         head = self.reach(shared)
         if not len(head):
             return plain
-        history = cohort.keep_items(_positions(shared, cohort.n_items))
+        history = cohort.keep_items(positions(shared, cohort.n_items))
         mapped = _mapped(shared, history.dense())
         scores = plain - plain.max() - 1 + mapped.min(axis=1, keepdims=True)
         scores[:, head] = mapped
@@ -161,7 +168,7 @@ class Spectral:
         """The map of the weights over the head."""
         if not len(self.reach(shared)):
             return np.zeros(0)
-        history = cohort.keep_items(_positions(shared, cohort.n_items))
+        history = cohort.keep_items(positions(shared, cohort.n_items))
         return np.asarray(_mapped(shared, history.dense(binary=False))[0])
 
     def parts(
@@ -175,13 +182,13 @@ class Spectral:
         known = cohort.items[np.isin(cohort.items, self.reach(shared))].astype(np.int64)
         if not len(known):
             return ScoreParts.without_history(popularity[items])
-        positions = _positions(shared, cohort.n_items)
-        within = positions[items] >= 0
+        places = positions(shared, cohort.n_items)
+        within = places[items] >= 0
         pulls = np.zeros((len(known), len(items)))
-        pulls[:, within] = _of_map(shared, positions[known], positions[items][within])
+        pulls[:, within] = _of_map(shared, places[known], places[items][within])
         offset = np.zeros(len(items))
         if not within.all():
-            history = cohort.keep_items(positions)
+            history = cohort.keep_items(places)
             offset[~within] = _mapped(shared, history.dense()).min() - popularity.max() - 1
         return ScoreParts(
             history=known,
@@ -191,15 +198,25 @@ class Spectral:
         )
 
 
+def signal(facts: PublicFacts) -> float:
+    """Users times mu, less what groups add to the noise; infinite without privacy."""
+    return facts.expected_devices * facts.mu / (math.sqrt(facts.groups) * facts.noise_growth)
+
+
 def regulariser(facts: PublicFacts) -> float:
     """Ridge of the item map: a sum over n users has a sampling error that grows as sqrt(n)."""
     return math.sqrt(facts.expected_devices) / 7
 
 
-def outer_products(cohort: Cohort) -> Contribution:
+def outer_products(cohort: Cohort, tilt: NDArray[np.float64] | None = None) -> Contribution:
     """Upper triangle of each unit history's outer product, off-diagonal entries times sqrt(2).
 
     Entry (i, j), i <= j, of an h x h matrix is at ``i h - i (i - 1) / 2 + j - i``.
+
+    Args:
+        cohort: Histories over the head, h items.
+        tilt: Public weights above 0, shape ``(h,)``, of each history's entries before it is scaled
+            to norm 1; all equal if not given.
     """
     h = cohort.n_items
     sizes = cohort.sizes
@@ -213,9 +230,7 @@ def outer_products(cohort: Cohort) -> Contribution:
         offsets = items * h - items * (items - 1) // 2 - items
         entry = slice(int(indptr[row]), int(indptr[row + 1]))
         indices[entry] = (offsets[:, None] + items)[upper]
-        outer = np.full((size, size), math.sqrt(2) / max(size, 1))
-        np.fill_diagonal(outer, 1 / max(size, 1))
-        values[entry] = outer[upper]
+        values[entry] = _unit_outer(size, None if tilt is None else tilt[items])[upper]
     return Contribution(
         indptr=indptr,
         indices=indices,
@@ -224,6 +239,18 @@ def outer_products(cohort: Cohort) -> Contribution:
         l2_bound=1.0,
         nonnegative=True,
     )
+
+
+def _unit_outer(size: int, tilt: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """One history's outer product, of Frobenius norm 1, off-diagonal entries times sqrt(2)."""
+    if tilt is None:
+        outer = np.full((size, size), math.sqrt(2) / max(size, 1))
+        np.fill_diagonal(outer, 1 / max(size, 1))
+        return outer
+    unit = tilt / max(float(np.linalg.norm(tilt)), 1e-300)
+    outer = math.sqrt(2) * np.outer(unit, unit)
+    np.fill_diagonal(outer, unit**2)
+    return outer
 
 
 def unpack_triangle(triangle: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -278,9 +305,9 @@ def _of_map(
     return np.asarray(mapped / shared["leave_out"][columns])
 
 
-def _positions(shared: SharedState, n_items: int) -> NDArray[np.int64]:
+def positions(shared: SharedState, n_items: int) -> NDArray[np.int64]:
     """Position of each item in the head, -1 outside of it."""
     head = np.asarray(shared["head"], np.int64)
-    positions = np.full(n_items, -1, np.int64)
-    positions[head] = np.arange(len(head))
-    return positions
+    places = np.full(n_items, -1, np.int64)
+    places[head] = np.arange(len(head))
+    return places

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from privet.models.catalogue import Catalogue
 from privet.models.cohort import Cohort
 from privet.models.model import LocalState, Model, Release, SharedState, state_hash
 from privet.models.plan import PublicFacts, StepPlan
@@ -88,7 +89,7 @@ def train(model: Model, cohort: Cohort, facts: PublicFacts, *, seed: int = 0) ->
     """Run a model's plan over a cohort, with seeded noise: NOT PRIVATE."""
     plan = make_plan(model, facts, catalogue_hash=_CATALOGUE, seeded_noise=True)
     rng = Randomness.insecure_seeded(seed)
-    shared: SharedState = {}
+    shared = model.begin(items_in_three_categories(cohort.n_items))
     local: LocalState = {}
     moments = []
     for step in plan.steps:
@@ -104,6 +105,15 @@ def train(model: Model, cohort: Cohort, facts: PublicFacts, *, seed: int = 0) ->
         )
         shared = model.update(step.step, shared, release, facts)
     return Trained(moments=tuple(moments), shared=shared, local=local, plan_hash=plan.hash)
+
+
+def items_in_three_categories(n_items: int) -> Catalogue:
+    """A catalogue for models that use one: categories that say nothing of what people like."""
+    return Catalogue(
+        item_ids=tuple(map(str, range(n_items))),
+        categories=tuple((f"category {item % 3}",) for item in range(n_items)),
+        years=tuple(1980 + item for item in range(n_items)),
+    )
 
 
 def _sum(contribution: Contribution) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from privet.models.catalogue import Catalogue
 from privet.models.cohort import Cohort
 from privet.models.model import LocalState, Release, SharedState
 from privet.models.plan import PublicFacts, Step
@@ -67,6 +68,10 @@ class Trending:
             )
         if not self.half_life > 0:
             raise InputError(f"Expected half_life={self.half_life} > 0.")
+
+    def begin(self, catalogue: Catalogue) -> SharedState:
+        """Nothing: all is learnt from people."""
+        return {}
 
     def steps(self, facts: PublicFacts) -> Sequence[Step]:
         """A sum a window; where the period is not known, every window is all of a history."""

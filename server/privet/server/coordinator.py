@@ -109,6 +109,8 @@ class Coordinator:
         randomness: For the cohorts' draw, and the server's own noise under central trust.
         repeatable: True if repeating an interrupted release gives the very same release, noise
             included: then it is one release and is charged once. Never with remote devices.
+        start: What the model makes of the public catalogue before its first release; nothing if not
+            given.
         budget: Limit on epsilon, the plan's target if not given. Raising it is recorded.
         spending: A budget that other runs spend from too; None if this run is counted alone.
         observer: Called at each phase.
@@ -140,6 +142,7 @@ class Coordinator:
         store: RunStore,
         randomness: Randomness,
         repeatable: bool,
+        start: SharedState | None = None,
         budget: float | None = None,
         spending: Spending | None = None,
         observer: Observer | None = None,
@@ -148,6 +151,7 @@ class Coordinator:
         """Record the plan in a new ledger, or check that the ledger is this plan's."""
         self._model, self._plan, self._fleet = model, plan, fleet
         self._store, self._randomness, self._repeatable = store, randomness, repeatable
+        self._start: SharedState = {} if start is None else start
         self._spending, self._observer = spending, observer or (lambda _: None)
         self._on_release = on_release or (lambda _: None)
         self._started = time.monotonic()
@@ -210,7 +214,7 @@ class Coordinator:
             PoisoningError: A sum is beyond what honest devices can make. It stays charged.
         """
         checkpoint = self._store.checkpoint()
-        shared: SharedState = {} if checkpoint is None else checkpoint[1]
+        shared = self._start if checkpoint is None else checkpoint[1]
         done = len(closed_steps(self._store.entries))
         for index, step in enumerate(self._plan.steps[done:], start=done):
             shared = self._run_step(index, step, shared)

@@ -73,7 +73,7 @@ class RunStore:
         with self._file.transaction():
             entry = self._file.append(EntryKind.CLOSE, {"step": step, **body})
             self._db.execute(
-                "INSERT OR REPLACE INTO checkpoint VALUES (0, ?, ?)", (step, _pack(shared))
+                "INSERT OR REPLACE INTO checkpoint VALUES (0, ?, ?)", (step, pack_state(shared))
             )
             return entry
 
@@ -127,7 +127,7 @@ class RunStore:
         if row is None and not closed:
             return None
         try:
-            step, shared = str(row[0]), _unpack(row[1])
+            step, shared = str(row[0]), unpack_state(row[1])
         except Exception as error:  # whatever zip and npy readers say about damaged bytes
             raise IntegrityError("The run's checkpoint is damaged or missing.") from error
         if not closed or (step, state_hash(shared)) != (
@@ -169,13 +169,15 @@ class RunStore:
         self._file.close()
 
 
-def _pack(shared: SharedState) -> bytes:
+def pack_state(shared: SharedState) -> bytes:
+    """A shared state as bytes."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **dict(shared))
     return buffer.getvalue()
 
 
-def _unpack(blob: bytes) -> SharedState:
+def unpack_state(blob: bytes) -> SharedState:
+    """A shared state from its bytes; whatever readers of archives raise if they are damaged."""
     file = io.BytesIO(blob)
     check_archive(file, compressed=False)
     with np.load(file, allow_pickle=False) as arrays:

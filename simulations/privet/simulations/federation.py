@@ -209,6 +209,7 @@ def federate(
             store=store,
             randomness=randomness,
             repeatable=repeatable,
+            start=model.begin(task.catalogue),
             budget=budget,
             spending=spending,
             observer=observer,

@@ -73,7 +73,7 @@ class Rehearsal:
 
     Args:
         catalogue: The app's.
-        model: ``popularity`` or ``spectral``.
+        model: ``hybrid``, ``popularity`` or ``spectral``.
         trust: See ``privet.toml``.
         devices: In the plan; all but ``apps`` are played.
         apps: Clients of the app that are to join.

@@ -27,6 +27,8 @@ from pathlib import Path
 from privet.models.catalogue import Catalogue
 from privet.models.federation import Federation
 from privet.models.invitation import EnrolmentRequest, Invitation
+from privet.models.known import model_of
+from privet.models.model import SharedState
 from privet.models.plan import Plan
 from privet.privacy.errors import InputError, IntegrityError
 from privet.privacy.secagg.primitives import SigningKey
@@ -42,10 +44,12 @@ from privet.server.operation.promises import plan_of, promised, wanted
 from privet.server.operation.settings import Settings, load_settings, write_settings
 from privet.server.population import POPULATION, Population
 from privet.server.registry import Registry
+from privet.server.storage import pack_state, unpack_state
 from privet.server.superlink import SuperLinkFiles
 
 MORE_BUDGET = "More is allowed with `budget` in privet.toml."
 SETTINGS, SIGNING_KEY, INVITATION = "privet.toml", "signing.key", "invitation.json"
+START = "start.npz"
 DEVICES = "devices.db"
 _KEY_BYTES = 32
 
@@ -186,8 +190,24 @@ class Directory:
         _ = invitation.policy  # no graph may fit: better now than on every device
         self._begin_population(plan)
         self.certify()
+        write_over(self.path / START, pack_state(model_of(plan).begin(catalogue)))
         write_new(self.path / INVITATION, invitation.to_bytes())
         return invitation
+
+    @property
+    def start(self) -> SharedState:
+        """What the plan's model made of the catalogue when the plan was fixed.
+
+        Raises:
+            IntegrityError: It is missing or damaged.
+        """
+        path = self.path / START
+        try:
+            return unpack_state(path.read_bytes())
+        except Exception as error:  # whatever zip and npy readers say about damaged bytes
+            raise IntegrityError(
+                f"{path} is missing or damaged: bring it back from a copy of this directory."
+            ) from error
 
     def _begin_population(self, plan: Plan) -> None:
         """Begin the population's ledger, in the place of one that a refused plan left, unused."""

@@ -43,7 +43,7 @@ def plan_of(settings: Settings, catalogue: Catalogue) -> Plan:
     if any(step.terms.series is not None for step in plan.steps):
         raise InputError(
             f"The model {model.name} takes devices in turns, by numbers that they are dealt. "
-            "Enrolled devices have numbers of their own: choose popularity or spectral."
+            "Enrolled devices have numbers of their own: choose hybrid, popularity or spectral."
         )
     return plan
 

@@ -145,7 +145,8 @@ class Service:
         plan, runs = self._invitation.plan, self._directory.path / "runs"
         training = None
         if not self._only_deliver:
-            training = Training(plan, runs, population, registry, again=self._again)
+            start = self._directory.start
+            training = Training(plan, start, runs, population, registry, again=self._again)
         link = self._make_link(self._link_restarted)
         trained = training is not None and training.wanted
         with link.running():

@@ -54,7 +54,9 @@ class Federation:
     """What is learnt, by whom."""
 
     name: str = _setting("my federation", "Shown to the people who join.", _text, "a short text")
-    model: str = _setting("spectral", "What is trained: popularity or spectral.", _text, "a name")
+    model: str = _setting(
+        "spectral", "What is trained: hybrid, popularity or spectral.", _text, "a name"
+    )
     devices: int = _setting(
         100,
         "The plan is made for this many devices: a round waits for them and takes no more.",

@@ -23,6 +23,7 @@ class Training:
 
     Args:
         plan: Of the run.
+        start: What its model made of the catalogue.
         folder: Of all runs; the last of them is gone on with.
         population: That pays.
         registry: With the models of earlier runs.
@@ -34,10 +35,18 @@ class Training:
     """
 
     def __init__(
-        self, plan: Plan, folder: Path, population: Population, registry: Registry, *, again: bool
+        self,
+        plan: Plan,
+        start: SharedState,
+        folder: Path,
+        population: Population,
+        registry: Registry,
+        *,
+        again: bool,
     ) -> None:
         """See what there is to do; nothing is begun."""
         self._plan, self._folder, self._population = plan, folder, population
+        self._start = start
         self._last = max((int(p.name) for p in folder.iterdir() if _is_run(p)), default=0)
         published = self._hold_together(registry)
         lost = published > self._last or (self._last == 0 and bool(population.view.spends))
@@ -186,6 +195,7 @@ class Training:
             store=store,
             randomness=Randomness.secret(),
             repeatable=False,
+            start=self._start,
             budget=budget,
             spending=spending,
             observer=observer,

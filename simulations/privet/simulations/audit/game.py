@@ -111,6 +111,7 @@ def play(
                 store=store,
                 randomness=randomness,
                 repeatable=False,
+                start=model.begin(task.catalogue),
                 on_release=releases.append,
             ).run()
         finally:

@@ -41,7 +41,9 @@ class FleetKind(StrEnum):
 DataPath = Annotated[
     Path, typer.Argument(help="MovieLens folder, CSV, .npz split or .privet file.")
 ]
-ModelName = Annotated[str, typer.Option("--model", help="popularity, spectral or trending.")]
+ModelName = Annotated[
+    str, typer.Option("--model", help="hybrid, popularity, spectral or trending.")
+]
 Delta = Annotated[
     float | None,
     typer.Option("--delta", help="Default: the smaller of 1e-5 and a tenth of 1/users."),
