@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from privet.models.catalogue import Catalogue
@@ -105,6 +105,7 @@ def test_any_text_gives_finite_vectors_of_norm_one_or_zero(
 
 
 @given(_TEXT)
+@example("\N{MATHEMATICAL BOLD FRAKTUR CAPITAL A}")
 def test_folding_again_changes_no_word(text: str) -> None:
     assert words(fold(text)) == words(text)
     assert all(stem(word) for word in words(text) if len(word) > 2 and word.isascii())

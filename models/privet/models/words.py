@@ -9,7 +9,10 @@ _KEPT_ENDINGS = ("ss", "us", "is")
 
 def fold(text: str) -> str:
     """Text without case and accents, so that "Café" and "cafe" are one."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    # Letters in a font of their own decompose to capitals, so fold and decompose twice (Unicode
+    # 3.13, D146).
+    once = unicodedata.normalize("NFKD", text.casefold())
+    decomposed = unicodedata.normalize("NFKD", once.casefold())
     bare = "".join(char for char in decomposed if not unicodedata.combining(char))
     return bare.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
