@@ -1,7 +1,8 @@
 """From a data set to what a simulation trains and tests on."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -42,6 +43,8 @@ class Task:
         test: Held-out events of the same users.
         negatives: Candidates for sampled metrics, -1 where there is none, or None.
         split: How the test events were held out, in words.
+        attributes: What is known of users, a value each, empty where unknown: for audits and for
+            quality by group. No model and no device sees it.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Task:
     test: Cohort
     negatives: NDArray[np.int32] | None
     split: str
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def period(self) -> tuple[int, int]:
@@ -111,6 +115,7 @@ def prepare(
         test=test,
         negatives=None if negatives is None else _candidates(negatives, train, test),
         split=name,
+        attributes=dataset.attributes,
     )
 
 
