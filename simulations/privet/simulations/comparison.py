@@ -3,9 +3,12 @@
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from privet.models.model import Model
 from privet.privacy.errors import InputError
@@ -35,12 +38,14 @@ class Row:
         kind: Whether it is a reference, private, or federated without privacy.
         epsilon: Against the best informed adversary that it has a guarantee against; None for none.
         metrics: Means over users with their intervals, by name.
+        per_user: The values behind the means; none in a row that was read back.
     """
 
     name: str
     kind: RowKind
     epsilon: float | None
     metrics: Mapping[str, Estimate]
+    per_user: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -77,12 +82,14 @@ def evaluate_federated(model: Model, task: Task, federated: Federated) -> Evalua
 def federated_row(model: Model, task: Task, federated: Federated) -> Row:
     """The row of the run itself, named by what its ledger says of privacy."""
     known = [g.epsilon for g in federated.guarantees if g.epsilon is not None]
+    found = evaluate_federated(model, task, federated)
     seeded = federated.plan.seeded_noise and math.isfinite(federated.plan.facts.epsilon)
     return Row(
         name=_PRIVATE if known else "federated, NOT PRIVATE" if seeded else _NO_PRIVACY,
         kind="private" if known else "no privacy",
         epsilon=max(known) if known else None,
-        metrics=evaluate_federated(model, task, federated).metrics,
+        metrics=found.metrics,
+        per_user=found.per_user,
     )
 
 
@@ -121,9 +128,11 @@ def _without_privacy(model: Model, task: Task, target: Target) -> Row | None:
         return None  # more items than the model's map without noise can hold
     with tempfile.TemporaryDirectory(prefix="privet-") as folder:
         federated = federate(model, task, plan, Path(folder) / "run")
+    found = evaluate_federated(model, task, federated)
     return Row(
         name=_NO_PRIVACY,
         kind="no privacy",
         epsilon=None,
-        metrics=evaluate_federated(model, task, federated).metrics,
+        metrics=found.metrics,
+        per_user=found.per_user,
     )

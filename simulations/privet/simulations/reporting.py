@@ -24,6 +24,7 @@ from privet.privacy.report.population import population_section
 from privet.privacy.report.sections import (
     CurvePoint,
     Data,
+    GroupRow,
     Identity,
     Interval,
     Quality,
@@ -72,6 +73,7 @@ def build_report(
     rows: Sequence[Row],
     *,
     command: str,
+    groups: Sequence[GroupRow] = (),
     curve: Sequence[CurvePoint] = (),
     curve_note: str = "",
     population: PopulationView | None = None,
@@ -83,6 +85,7 @@ def build_report(
         task: For the section on data.
         rows: Measured quality, references among them.
         command: What to type to run it again.
+        groups: Quality by group of users.
         curve: Quality against epsilon, from a sweep.
         curve_note: What the curve's intervals and points are, in words.
         population: What the run is counted in, as of now.
@@ -106,6 +109,7 @@ def build_report(
         quality=Quality(
             rows=tuple(_quality_row(row) for row in rows),
             curve=tuple(curve),
+            groups=tuple(groups),
             interval="; ".join(filter(None, (_INTERVAL, curve_note))),
         ),
         data=Data(

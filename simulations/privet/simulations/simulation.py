@@ -5,9 +5,9 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,11 +17,13 @@ from privet.privacy.errors import InputError, PrivetError
 from privet.privacy.population import PopulationView
 from privet.privacy.report.assemble import adversary_rows
 from privet.privacy.report.claims import Verdict
+from privet.privacy.report.sections import GroupRow, Interval
 from privet.privacy.report.spent import privacy_rows, profiles
 from privet.server.coordinator import Observer
 from privet.server.fleet import Fleet
 from privet.server.population import Population
 from privet.simulations.comparison import Row, federated_row, in_order, reference_rows
+from privet.simulations.evaluation.groups import group_rows
 from privet.simulations.federation import (
     Federated,
     Target,
@@ -80,6 +82,20 @@ def population_json(view: PopulationView | None) -> dict[str, Any] | None:
         "tuning_runs": sum(record.tuning for record in view.runs),
         "releases": len(view.spends),
     }
+
+
+def group_json(row: GroupRow) -> dict[str, Any]:
+    """A group's figures, for the documented JSON."""
+    return {**asdict(row), "epsilon": finite(row.epsilon)}
+
+
+def group_row(body: Mapping[str, Any]) -> GroupRow:
+    """Reads a group's figures back."""
+    epsilon = math.inf if body["epsilon"] is None else float(body["epsilon"])
+    loss = None if body["loss"] is None else Interval(**body["loss"])
+    return GroupRow(
+        **{**body, "epsilon": epsilon, "value": Interval(**body["value"]), "loss": loss}
+    )
 
 
 def finite(value: float) -> float | None:
@@ -160,6 +176,19 @@ class Result:
         return in_order(self.row, self.references)
 
     @property
+    def groups(self) -> tuple[GroupRow, ...]:
+        """Quality by group of users, with what each loses, if no privacy was measured too."""
+        without = next((row for row in self.references if row.kind == "no privacy"), None)
+        epsilon = self.federated.plan.facts.epsilon
+        private = math.isfinite(epsilon) and without is not None
+        return group_rows(
+            self.task,
+            self.row.per_user,
+            epsilon=epsilon,
+            without=without.per_user if private and without is not None else None,
+        )
+
+    @property
     def verdict(self) -> Verdict:
         """The report's, in two words."""
         if self.federated.plan.seeded_noise:
@@ -183,6 +212,7 @@ class Result:
                 for row in self.references
             },
             "rows": [row.to_dict() for row in self.rows],
+            "groups": [group_json(row) for row in self.groups],
             "privacy": privacy_rows(adversary_rows(view), profiles(view)),
             "population": population_json(self.federated.population),
             "verdict": self.verdict,
@@ -303,6 +333,7 @@ def simulate(
         federated.entries,
         task,
         result.rows,
+        groups=result.groups,
         command=options.command,
         population=federated.population,
     )

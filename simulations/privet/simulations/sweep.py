@@ -10,7 +10,7 @@ from typing import Any
 from privet.models.model import Model
 from privet.privacy.errors import BudgetError, InputError
 from privet.privacy.population import PopulationView
-from privet.privacy.report.sections import CurvePoint
+from privet.privacy.report.sections import CurvePoint, GroupRow
 from privet.privacy.report.text import rounded_up
 from privet.server.population import Population
 from privet.server.storage import DATABASE, RunStore
@@ -24,6 +24,7 @@ from privet.simulations.simulation import (
     Options,
     Watcher,
     counted,
+    group_row,
     population_json,
     simulate,
 )
@@ -62,6 +63,7 @@ class Sweep:
     Attributes:
         points: In the order asked for.
         rows: The table of the reported run, references among it.
+        groups: Quality by group of users at each epsilon, of the first seed.
         reported: The reported run's folder.
         reported_epsilon: Its target.
         directory: Of the sweep.
@@ -70,6 +72,7 @@ class Sweep:
 
     points: tuple[Point, ...]
     rows: tuple[Row, ...]
+    groups: tuple[GroupRow, ...]
     reported: Path
     reported_epsilon: float
     directory: Path
@@ -126,6 +129,7 @@ def sweep(
     reported = _run_dir(directory, reported_epsilon, seeds[0])
     points: list[Point] = []
     rows: Sequence[Mapping[str, Any]] = ()
+    groups: list[GroupRow] = []
     for epsilon in epsilons:
         results = []
         for seed in seeds:
@@ -139,10 +143,12 @@ def sweep(
             result = _finish(model, task_of(seed), own, run_dir, watcher)
             results.append(result)
             rows = result["rows"] if run_dir == reported else rows
+        groups += [group_row(body) for body in results[0]["groups"]]
         points.append(_point(epsilon, results))
     return Sweep(
         points=tuple(points),
         rows=tuple(Row.from_dict(row) for row in rows),
+        groups=tuple(groups),
         reported=reported,
         reported_epsilon=reported_epsilon,
         directory=directory,
@@ -207,6 +213,7 @@ def write_sweep(found: Sweep, task: Task, *, command: str) -> None:
         entries,
         task,
         found.rows,
+        groups=found.groups,
         command=command,
         population=found.population,
         curve=curve(found.points),
@@ -295,7 +302,10 @@ def _read_result(path: Path) -> dict[str, Any] | None:
         body = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    known = isinstance(body, dict) and {"rows", "metrics", "plan_hash", "run_dir"} <= body.keys()
+    known = (
+        isinstance(body, dict)
+        and {"rows", "groups", "metrics", "plan_hash", "run_dir"} <= body.keys()
+    )
     return body if known else None
 
 

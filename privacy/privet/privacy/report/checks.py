@@ -9,6 +9,7 @@ from privet.privacy.errors import InputError, IntegrityError, PrivacyError
 from privet.privacy.report.audit import AuditRecord
 from privet.privacy.report.claims import ADVERSARIES, ClaimFacts, guarantee
 from privet.privacy.report.sections import (
+    LEAST_USERS,
     AdversaryGuarantee,
     Definition,
     Egress,
@@ -205,6 +206,15 @@ def check_quality(quality: Quality) -> None:
     for point in quality.curve:
         if not point.epsilon > 0:
             raise InputError(f"Expected epsilon > 0 in the curve, found {point.epsilon}.")
+    for row in quality.groups:
+        where = f"group {row.group!r} by {row.attribute!r}"
+        if not row.epsilon > 0 or row.users < LEAST_USERS:
+            raise InputError(
+                f"Expected epsilon > 0 and at least {LEAST_USERS} users in {where}, found "
+                f"{row.epsilon} and {row.users}."
+            )
+        if row.loss is not None and not math.isfinite(row.epsilon):
+            raise IntegrityError(f"Expected no loss against itself without privacy, in {where}.")
 
 
 def check_ledger(ledger: LedgerRecord) -> None:

@@ -12,6 +12,9 @@ from privet.privacy.report.claims import AdversaryCode, Randomness, Relation, Tr
 from privet.privacy.report.spending import Kind
 
 Source: TypeAlias = Literal["measured", "computed", "declared", "absent"]
+LEAST_USERS = 20
+"""Users that a group must have for any figure of it: they look at held-out data."""
+
 RowKind: TypeAlias = Literal["reference", "private", "no privacy"]
 
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from privet.privacy.report.audit import Attack, Figure, Observable
 from privet.simulations.audit.estimates import bounded, shown
 from privet.simulations.audit.uploads import Readings, Scores
+from privet.simulations.evaluation.groups import age_band
 from privet.simulations.preparation import Task
 
 _SOURCE = "Zhang et al. 2022 (arXiv 2205.11857), section 4, with a ridge regression"
 _FEWEST = 20  # users of a class among targets, below which its recall says nothing
 _NEEDED = 1.15  # of balanced accuracy from raw uploads, in terms of guessing: the control
-_BANDS = ((25, "under 25"), (35, "25 to 34"), (50, "35 to 49"), (1000, "50 and above"))
 _RIDGE = 3.0
 
 
@@ -46,13 +46,7 @@ def _labels(name: str, values: Sequence[str]) -> NDArray[np.str_]:
     """A class a user, empty where unknown."""
     if name != "age":
         return np.array(values)
-    return np.array([_band(value) for value in values])
-
-
-def _band(age: str) -> str:
-    if not age.isdecimal():
-        return ""
-    return next(label for below, label in _BANDS if int(age) < below or below == _BANDS[-1][0])
+    return np.array([age_band(value) for value in values])
 
 
 def _attacks(

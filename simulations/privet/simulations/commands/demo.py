@@ -82,6 +82,7 @@ def _add_curve(model: Model, result: Result, options: Options, watcher: Watcher)
         result.federated.entries,
         result.task,
         result.rows,
+        groups=result.groups,
         command=options.command,
         curve=curve(found.points),
         curve_note=curve_note(found.points),
