@@ -231,7 +231,7 @@ def test_a_report_cannot_leave_its_population_out(
 
     body = json.loads((counted_run / "report.json").read_text())
     body["population"] = None
-    del body["sources"]["population"]
+    del body["sources"]["population"], body["evidence"]["population"]
     body["claim"]["not_protected"] = [
         "Other runs on the same users: this report counts this run alone, and their costs would "
         "add up"
