@@ -237,6 +237,7 @@ def test_an_empty_report_still_renders() -> None:
         mechanism=(),
         quality=Quality(rows=()),
         egress=replace(report.egress, steps=(), upload_bytes_per_device=0),
+        minimization=replace(report.minimization, leaving=()),
         ledger=replace(report.ledger, entries=(), length=0),
         sources={},
     )

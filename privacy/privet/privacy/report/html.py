@@ -8,9 +8,11 @@ from importlib import resources
 from typing import Any
 
 from privet.privacy.errors import InputError
-from privet.privacy.report import charts, tables
+from privet.privacy.report import audit_charts, audit_text, charts, tables
 from privet.privacy.report.aggregation import aggregation_facts, aggregation_table
+from privet.privacy.report.audit import Attack
 from privet.privacy.report.claims import ADVERSARIES, TRUST_TEXTS, guarantee
+from privet.privacy.report.declared import Declared
 from privet.privacy.report.document import OUTSIDE_EPSILON, SCHEMA, Report
 from privet.privacy.report.glossary import GLOSSARY
 from privet.privacy.report.population import remaining_text, together_sentence
@@ -30,6 +32,10 @@ LEDGER_ROWS = 500
 """Ledger entries shown in the page; the canonical JSON has them all."""
 RUN_ROWS = 50
 """Runs of a population shown in the page, the last ones."""
+
+ROC_FIGURES = 4
+"""Curves of attacks drawn in the page; its tables have them all."""
+_GROUP_METRIC = "ndcg@20"
 
 _VERDICT_NOTES = {
     "PRIVATE": "a bound holds, as stated",
@@ -71,7 +77,8 @@ def render_html(report: Report) -> str:
         "short": short_hash,
         "initial": initial,
     }
-    template = environment.from_string(_packaged("report.html.j2"))
+    environment.loader = jinja2.FunctionLoader(_packaged)
+    template = environment.get_template("report.html.j2")
     return template.render(
         report=report,
         css=Markup(_packaged("report.css")),
@@ -111,7 +118,52 @@ def _context(report: Report) -> dict[str, Any]:
         "outside_epsilon": OUTSIDE_EPSILON,
         "digest": report.digest(),
         "glossary": GLOSSARY,
+        **_audit_context(report),
     }
+
+
+def _audit_context(report: Report) -> dict[str, Any]:
+    """What the sections on audits, groups and declared facts need."""
+    record, declared = report.audit, report.declared
+    attacks = () if record is None else record.attacks
+    return {
+        "audit_verdict": "" if record is None else audit_text.verdict_sentence(record),
+        "noise_lines": [audit_text.noise_line(t) for t in record.noise_tests] if record else [],
+        "bound_lines": [audit_text.bound_line(b) for b in record.bounds] if record else [],
+        "attack_lines": [audit_text.attack_line(a) for a in attacks if a.role == "attack"],
+        "control_lines": [audit_text.attack_line(a) for a in attacks if a.role != "attack"],
+        "roc_figures": [f"roc-{index}" for index, _ in enumerate(_drawn_attacks(report))],
+        "loss_figures": [f"loss-{name}" for name in _attributes(report)],
+        "group_cells": audit_text.group_cells,
+        "declared_facts": {
+            field.name.replace("_", " ").capitalize(): getattr(declared, field.name, None)
+            for field in fields(Declared)
+        },
+        "signature_facts": _signature_facts(report),
+    }
+
+
+def _signature_facts(report: Report) -> dict[str, str]:
+    """Who issued the report, and what that proves."""
+    if report.signature is None:
+        return {"Signature": "none: this report is not signed"}
+    found = report.signature
+    return {
+        "Signature": found.algorithm,
+        "Fingerprint of the signer's key": found.fingerprint,
+        "What it proves": found.proves,
+    }
+
+
+def _drawn_attacks(report: Report) -> list[Attack]:
+    """Attacks with a curve, those that a claim bounds first; a few are enough for a page."""
+    attacks = [] if report.audit is None else [a for a in report.audit.attacks if a.roc]
+    ordered = sorted(attacks, key=lambda a: (a.role != "attack", a.outcome == "nothing claimed"))
+    return ordered[:ROC_FIGURES]
+
+
+def _attributes(report: Report) -> list[str]:
+    return list(dict.fromkeys(row.attribute for row in report.quality.groups if row.loss))
 
 
 def metric_names(report: Report) -> list[str]:
@@ -258,11 +310,39 @@ def _figures(report: Report) -> dict[str, str]:
             width=width,
             stamp=stamp,
         )
+        found |= _audit_figures(report, form, width, stamp)
         profile = tables.headline_profile(report)
         if profile is not None:
             found[f"profile-{form}"] = profile_curve(
                 profile, identifier=f"profile-{form}", width=width, stamp=stamp
             )
+    return found
+
+
+def _audit_figures(report: Report, form: str, width: int, stamp: str) -> dict[str, str]:
+    """Curves of attacks, losses of groups, and bytes that leave."""
+    found = {}
+    for index, attack in enumerate(_drawn_attacks(report)):
+        name = f"roc-{index}-{form}"
+        found[name] = audit_charts.roc_chart(attack, identifier=name, width=width, stamp=stamp)
+    metric = _GROUP_METRIC
+    for index, attribute in enumerate(_attributes(report)):
+        found[f"loss-{attribute}-{form}"] = audit_charts.loss_chart(
+            report.quality.groups,
+            attribute=attribute,
+            metric=metric,
+            identifier=f"loss-{index}-{form}",
+            width=width,
+            stamp=stamp,
+        )
+    parts = [
+        (f"{item.field}, {step.step}", step.bytes)
+        for item in report.minimization.leaving
+        for step in item.sizes
+    ]
+    found[f"bytes-{form}"] = audit_charts.bytes_chart(
+        parts, identifier=f"bytes-{form}", width=width, stamp=stamp
+    )
     return found
 
 
